@@ -1,0 +1,197 @@
+/**
+ * The ends of a run without a final boundary. Each gives the run's inputs one of four fates.
+ *
+ *               batch                                 steers handed over     attempt
+ *   fail        queued again, or abandoned            queued again           charged
+ *   lost        as fail, by the application's policy  queued again           charged
+ *   give back   queued again                          queued again           not charged
+ *   hold        held                                  queued again           not charged
+ *   cancel      abandoned{cancelled}                  abandoned{cancelled}   -
+ */
+import * as Either from "effect/Either"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import { UnknownInput } from "../schema/DriverError.js"
+import type { InputId, RunId, Stamp } from "../schema/Ids.js"
+import type { AbandonReason, Failure, HoldReason, InputHead } from "../schema/InputState.js"
+import type { Limits } from "../schema/Limits.js"
+import { RunNotOpen } from "../schema/StoreError.js"
+import { replace } from "./Accept.js"
+import { canApply } from "./InputLifecycle.js"
+import * as State from "./State.js"
+import { Step, type Transition } from "./Step.js"
+
+export type CloseCommand =
+  | {
+    readonly _tag: "fail"
+    readonly runId: RunId
+    readonly failure: Failure
+    /** Not tried again before this time. */
+    readonly visibleAt: number | null
+    /** `false`: abandoned at once. */
+    readonly recoverable: boolean
+  }
+  | { readonly _tag: "give_back"; readonly runId: RunId; readonly visibleAt: number | null }
+  | { readonly _tag: "hold"; readonly runId: RunId; readonly reason: HoldReason; readonly until: number | null }
+  | { readonly _tag: "cancel"; readonly runId: RunId; readonly reason: string }
+
+export interface CloseReply {
+  readonly requeued: ReadonlyArray<InputId>
+  readonly abandoned: ReadonlyArray<InputId>
+}
+
+type Decide<A, E> = (state: State.DriverState, stamp: Stamp, now: number) => Either.Either<Transition<A>, E>
+
+export const close = (command: CloseCommand, limits: Limits): Decide<CloseReply, RunNotOpen> => (state, stamp, now) => {
+  if (state.run?.id !== command.runId) {
+    return Either.left(new RunNotOpen({ runtimeId: state.runtimeId, runId: command.runId }))
+  }
+  const step = new Step(State.promote(state, now), stamp, now)
+  const reply = closeRun(step, command, limits)
+  if (State.hasReady(step.state)) step.wake("wake_loop")
+  return Either.right(step.finish(reply))
+}
+
+/** Closes the open run; there is one. */
+export const closeRun = (step: Step, command: CloseCommand, limits: Limits): CloseReply => {
+  const { runId } = command
+  const batch = State.batchOfRun(step.state)
+  const steers = State.delivered(step.state)
+  const receipt = lastReceipt(step)
+  const abandoned: Array<InputId> = []
+  switch (command._tag) {
+    case "cancel": {
+      for (const head of [...batch, ...steers]) {
+        abandoned.push(head.id)
+        step.abandon(head, { _tag: "cancelled", reason: command.reason })
+      }
+      step.emit({ _tag: "run.cancelled", runId, reason: command.reason })
+      break
+    }
+    case "fail": {
+      const dead = !command.recoverable || exhausted(batch, limits)
+      for (const head of batch) {
+        const failed = { ...head, failure: command.failure }
+        if (dead) {
+          abandoned.push(head.id)
+          step.abandon(failed, { _tag: "max_attempts_exhausted", attempts: head.attempt })
+        } else requeue(step, failed, { ...receipt, readyAt: command.visibleAt })
+      }
+      break
+    }
+    case "give_back": {
+      for (const head of batch) requeue(step, uncharged(head), { ...receipt, readyAt: command.visibleAt })
+      break
+    }
+    case "hold": {
+      for (const head of batch) {
+        const { reason, until } = command
+        step.move(uncharged(head), "hold", { ...receipt, run: null, hold: reason, readyAt: until })
+        step.emit({ _tag: "input.held", inputId: head.id, reason, until })
+      }
+      break
+    }
+  }
+  if (command._tag !== "cancel") {
+    for (const head of steers) {
+      if (head.stagings >= limits.stagingsMax) {
+        abandoned.push(head.id)
+        step.abandon(head, { _tag: "max_attempts_exhausted", attempts: head.attempt })
+      } else requeue(step, head, { readyAt: null })
+    }
+  }
+  step.lifecycle({ run: null })
+  dropReplaced(step, [...batch, ...steers])
+  const requeued = [...batch, ...steers].flatMap(({ id }) => State.get(step.state, id)?.phase === "queued" ? [id] : [])
+  if (command._tag === "fail") {
+    step.emit({ _tag: "run.failed", runId, failure: command.failure, requeued, retryAt: command.visibleAt })
+  } else if (command._tag !== "cancel") step.emit({ _tag: "run.given_back", runId })
+  return { requeued, abandoned }
+}
+
+/** A batch goes and ends as a whole. */
+export const exhausted = (batch: ReadonlyArray<InputHead>, limits: Limits): boolean =>
+  batch.some((head) => head.attempt >= limits.attemptsMax || head.stagings >= limits.stagingsMax)
+
+/** The boundary that a later attempt resumes from: this run's last one, or that of an earlier attempt. */
+export const lastReceipt = (step: Step): Partial<Pick<InputHead, "receipt">> => {
+  const run = step.state.run
+  return run !== null && run.sequence > 0 ? { receipt: { runId: run.id, sequence: run.sequence } } : {}
+}
+
+const uncharged = (head: InputHead): InputHead => ({
+  ...head,
+  attempt: Math.max(0, head.attempt - 1),
+  stagings: Math.max(0, head.stagings - 1)
+})
+
+export const requeue = (step: Step, head: InputHead, change: Partial<InputHead>): InputHead =>
+  step.move(head, "requeue", { run: null, hold: null, ...change })
+
+/** What went back to the queue and has a newer queued input of its scope is superseded in the same commit. */
+export const dropReplaced = (step: Step, heads: ReadonlyArray<InputHead>): void => {
+  for (const { id } of heads) {
+    const head = State.get(step.state, id)
+    const scope = head && State.scopeOf(head)
+    if (head === undefined || scope === undefined || head.receipt !== null || !canApply(head.phase, "supersede")) {
+      continue
+    }
+    const newer = Option.flatMap(
+      HashMap.get(step.state.byScope, scope),
+      (newest) => HashMap.get(step.state.active, newest)
+    )
+    if (Option.isSome(newer) && newer.value.sequence > head.sequence && newer.value.policy.queue !== "fifo") {
+      replace(step, head, newer.value, newer.value.policy.queue === "coalesce" ? "coalesce" : "supersede")
+    }
+  }
+}
+
+/** An operator holds an input that waits; its whole batch waits with it. */
+export const holdInput =
+  (command: { readonly inputId: InputId; readonly reason: HoldReason; readonly until: number | null }): Decide<
+    void,
+    UnknownInput
+  > =>
+  (state, stamp, now) => {
+    const step = new Step(state, stamp, now)
+    const found = whole(state, command.inputId, (head) => head.phase === "queued")
+    if (Either.isLeft(found)) return Either.left(found.left)
+    for (const head of found.right) {
+      step.move(head, "hold", { hold: command.reason, readyAt: command.until })
+      step.emit({ _tag: "input.held", inputId: head.id, reason: command.reason, until: command.until })
+    }
+    return Either.right(step.finish(undefined))
+  }
+
+/** Makes a held input ready, with its batch. */
+export const release = (inputId: InputId): Decide<void, UnknownInput> => (state, stamp, now) => {
+  const step = new Step(state, stamp, now)
+  const found = whole(state, inputId, (head) => head.phase === "held")
+  if (Either.isLeft(found)) return Either.left(found.left)
+  for (const head of found.right) {
+    step.move(head, "requeue", { hold: null, readyAt: null })
+    step.emit({ _tag: "input.released", inputId: head.id })
+  }
+  dropReplaced(step, found.right)
+  step.wake("wake_loop")
+  return Either.right(step.finish(undefined))
+}
+
+const whole = (
+  state: State.DriverState,
+  inputId: InputId,
+  fits: (head: InputHead) => boolean
+): Either.Either<ReadonlyArray<InputHead>, UnknownInput> => {
+  const head = State.get(state, inputId)
+  if (head === undefined || !fits(head)) {
+    return Either.left(new UnknownInput({ runtimeId: state.runtimeId, inputId, phase: head?.phase ?? null }))
+  }
+  return Either.right(head.batch === null ? [head] : State.members(state, head.batch))
+}
+
+/** Ends every input that waits. What a run has staged is the run's. */
+export const abandonWaiting = (step: Step, reason: AbandonReason): number => {
+  const waiting = State.activeHeads(step.state).filter((head) => head.phase !== "staged")
+  for (const head of waiting) step.abandon(head, reason)
+  return waiting.length
+}

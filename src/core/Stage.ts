@@ -1,0 +1,151 @@
+/**
+ * Staging: which inputs go next, as a batch that is frozen and counted before it is executed.
+ */
+import * as Either from "effect/Either"
+import { Destroyed, NotReady, RunInProgress } from "../schema/DriverError.js"
+import type { BatchId, RunId, Stamp } from "../schema/Ids.js"
+import type { InputHead } from "../schema/InputState.js"
+import type { Limits } from "../schema/Limits.js"
+import { stagesRuns } from "./Lifecycle.js"
+import * as State from "./State.js"
+import { Step, type Transition } from "./Step.js"
+
+export interface StageCommand {
+  readonly runId: RunId
+  /** The id of the batch, if a new one is formed. */
+  readonly batchId: BatchId
+}
+
+/** A batch that has committed something and is not done. */
+export interface OpenTurn {
+  readonly batchId: BatchId
+  readonly runId: RunId
+  readonly sequence: number
+}
+
+export type StageReply =
+  | {
+    readonly _tag: "staged"
+    readonly runId: RunId
+    readonly batchId: BatchId
+    readonly attempt: number
+    readonly boundary: "run_start" | "run_checkpoint"
+    readonly inputs: ReadonlyArray<InputHead>
+    /** The last boundary of this batch, by whichever attempt made it. */
+    readonly resume: OpenTurn | null
+    /** Other batches that have begun a turn and not ended it. */
+    readonly openTurns: ReadonlyArray<OpenTurn>
+  }
+  | {
+    readonly _tag: "nothing"
+    readonly paused: boolean
+    /** When the earliest waiting input is ready, in epoch milliseconds. */
+    readonly nextReadyAt: number | null
+  }
+
+export type StageRefusal = NotReady | Destroyed | RunInProgress
+
+export const stage =
+  (command: StageCommand, limits: Limits) =>
+  (state: State.DriverState, stamp: Stamp, now: number): Either.Either<Transition<StageReply>, StageRefusal> => {
+    const { runtimeId } = state
+    if (state.phase === "destroyed") return Either.left(new Destroyed({ runtimeId }))
+    if (!stagesRuns[state.phase]) {
+      return Either.left(new NotReady({ runtimeId, state: State.runtimeState(state), command: "stage" }))
+    }
+    if (state.run !== null) {
+      return Either.left(new RunInProgress({ runtimeId, runId: state.run.id, command: "stage" }))
+    }
+    const step = new Step(State.promote(state, now), stamp, now)
+    const chosen = state.paused ? [] : choose(step.state, limits)
+    const first = chosen[0]
+    if (first === undefined) {
+      return Either.right(step.finish<StageReply>({
+        _tag: "nothing",
+        paused: state.paused,
+        nextReadyAt: State.nextReadyAt(step.state)
+      }))
+    }
+    const batchId = first.batch ?? command.batchId
+    const batch = mustSplit(chosen, limits) ? split(step, chosen, batchId) : { id: batchId, members: chosen }
+    return Either.right(open(step, command.runId, batch.id, batch.members))
+  }
+
+/**
+ * 1. An interrupted batch that is ready again, whole. 2. The steer lane. 3. The head of the queue lane: a prompt alone,
+ * or the inputs up to the next prompt.
+ */
+const choose = (state: State.DriverState, limits: Limits): ReadonlyArray<InputHead> => {
+  for (const head of State.inLineOrder(state, "interrupted")) return State.members(state, head.batch!)
+  const steers = take(State.inLineOrder(state, "steer"), limits.batchInputsMax, () => true)
+  if (steers.length > 0) return steers
+  const queued = take(State.inLineOrder(state, "queue"), limits.batchInputsMax, (head) => head.kind !== "prompt")
+  return queued.length > 0 ? queued : take(State.inLineOrder(state, "queue"), 1, () => true)
+}
+
+const take = (
+  line: Iterable<InputHead>,
+  max: number,
+  goes: (head: InputHead) => boolean
+): ReadonlyArray<InputHead> => {
+  const taken: Array<InputHead> = []
+  for (const head of line) {
+    if (taken.length === max || !goes(head)) break
+    taken.push(head)
+  }
+  return taken
+}
+
+/** The last attempt is made by each input alone, so that only one that failed alone is abandoned (I13). */
+const mustSplit = (chosen: ReadonlyArray<InputHead>, limits: Limits): boolean =>
+  chosen.length > 1 && chosen.every((head) => head.receipt === null) &&
+  chosen.some((head) => head.attempt + 1 >= limits.attemptsMax || head.stagings + 1 >= limits.stagingsMax)
+
+/** Batches of one, under keys of their own; the first goes now, the others are next. */
+const split = (step: Step, chosen: ReadonlyArray<InputHead>, batchId: BatchId) => {
+  const alone = chosen.map((head) => step.amend(head, { batch: `${batchId}/${head.id}` as BatchId }))
+  return { id: alone[0]!.batch!, members: alone.slice(0, 1) }
+}
+
+const open = (
+  step: Step,
+  runId: RunId,
+  batchId: BatchId,
+  chosen: ReadonlyArray<InputHead>
+): Transition<StageReply> => {
+  const attempt = Math.max(...chosen.map((head) => head.attempt)) + 1
+  for (const head of chosen) if (head.phase === "held") step.emit({ _tag: "input.released", inputId: head.id })
+  const inputs = chosen.map((head) =>
+    step.move(head, "stage", {
+      batch: batchId,
+      run: runId,
+      attempt,
+      stagings: head.stagings + 1,
+      readyAt: null,
+      hold: null
+    })
+  )
+  step.lifecycle({ run: { id: runId, batch: batchId, sequence: 0, openedAt: step.now } })
+  step.emit({ _tag: "run.started", runId, batchId, attempt, inputIds: inputs.map((head) => head.id) })
+  const { receipt } = inputs[0]!
+  return step.finish<StageReply>({
+    _tag: "staged",
+    runId,
+    batchId,
+    attempt,
+    boundary: inputs[0]!.lane === "steer" ? "run_checkpoint" : "run_start",
+    inputs,
+    resume: receipt && { batchId, ...receipt },
+    openTurns: openTurns(step.state, batchId)
+  })
+}
+
+const openTurns = (state: State.DriverState, except: BatchId): ReadonlyArray<OpenTurn> => {
+  const turns = new Map<BatchId, OpenTurn>()
+  for (const head of State.activeHeads(state)) {
+    if (head.batch !== null && head.receipt !== null && head.batch !== except) {
+      turns.set(head.batch, { batchId: head.batch, ...head.receipt })
+    }
+  }
+  return [...turns.values()]
+}

@@ -1,0 +1,280 @@
+/**
+ * What a driver knows of its runtime: heads of active inputs, and indexes over them that are derived from the heads by
+ * `put` alone. Immutable; a change shares what it does not touch.
+ */
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as Order from "effect/Order"
+import * as SortedMap from "effect/SortedMap"
+import type { BatchId, IdempotencyKey, InputId, RuntimeId, Stamp } from "../schema/Ids.js"
+import { type InputHead, isTerminal } from "../schema/InputState.js"
+import type { OpenRun } from "../schema/Run.js"
+import type { BindingFacts, LifecyclePhase, LifecycleRecord, RuntimeState } from "../schema/Runtime.js"
+import type { SessionHead } from "../schema/Session.js"
+
+/** Where ready inputs wait. Members of an interrupted batch have a line of their own, before all others. */
+type Line = "interrupted" | "queue" | "steer"
+
+interface WaitKey {
+  readonly at: number
+  readonly sequence: number
+}
+
+const byTime: Order.Order<WaitKey> = Order.combine(
+  Order.mapInput(Order.number, (key: WaitKey) => key.at),
+  Order.mapInput(Order.number, (key: WaitKey) => key.sequence)
+)
+
+export interface DriverState {
+  readonly runtimeId: RuntimeId
+  readonly stamp: Stamp
+  readonly phase: LifecyclePhase
+  readonly paused: boolean
+  /** A fact of this process; not stored. */
+  readonly attached: boolean
+  readonly binding: BindingFacts
+  readonly silentIntents: ReadonlyArray<string>
+  readonly session: SessionHead | null
+  readonly run: OpenRun | null
+  /** The next event's number, and so the next input's place. */
+  readonly nextSequence: number
+  readonly active: HashMap.HashMap<InputId, InputHead>
+  readonly byKey: HashMap.HashMap<IdempotencyKey, InputId>
+  /** The newest active input of each supersession scope. */
+  readonly byScope: HashMap.HashMap<string, InputId>
+  readonly batches: HashMap.HashMap<BatchId, SortedMap.SortedMap<number, InputId>>
+  /** Staged under the open run. */
+  readonly staged: SortedMap.SortedMap<number, InputId>
+  readonly lines: { readonly [L in Line]: SortedMap.SortedMap<number, InputId> }
+  /** Not ready before a time: backoff, `deliverAt`, holds with a deadline. `promote` moves them into their line. */
+  readonly waiting: SortedMap.SortedMap<WaitKey, InputId>
+}
+
+const emptyLine = SortedMap.empty<number, InputId>(Order.number)
+
+export const make = (
+  runtimeId: RuntimeId,
+  stamp: Stamp,
+  record: LifecycleRecord,
+  phase: LifecyclePhase,
+  session: SessionHead | null,
+  nextSequence: number
+): DriverState => ({
+  runtimeId,
+  stamp,
+  phase,
+  paused: record.paused,
+  attached: false,
+  binding: record.binding,
+  silentIntents: record.silentIntents,
+  session,
+  run: null,
+  nextSequence,
+  active: HashMap.empty(),
+  byKey: HashMap.empty(),
+  byScope: HashMap.empty(),
+  batches: HashMap.empty(),
+  staged: emptyLine,
+  lines: { interrupted: emptyLine, queue: emptyLine, steer: emptyLine },
+  waiting: SortedMap.empty<WaitKey, InputId>(byTime)
+})
+
+export const get = (state: DriverState, id: InputId): InputHead | undefined =>
+  Option.getOrUndefined(HashMap.get(state.active, id))
+
+/** What the world is told the state is. */
+export const runtimeState = (state: DriverState): RuntimeState =>
+  state.phase !== "idle" ? state.phase : state.run !== null ? "running" : state.attached ? "attached" : "idle"
+
+/** `attached` is a fact of the process and stored as idle. */
+export const storedState = (state: DriverState): RuntimeState => {
+  const seen = runtimeState(state)
+  return seen === "attached" ? "idle" : seen
+}
+
+export const record = (state: DriverState): LifecycleRecord => ({
+  record_version: 1,
+  runtimeState: storedState(state),
+  paused: state.paused,
+  silentIntents: state.silentIntents,
+  binding: state.binding
+})
+
+/** Inputs replace each other within (kind, supersession key); a runtime's state is one runtime already. */
+export const scopeOf = (head: Pick<InputHead, "kind" | "supersessionKey">): string | undefined =>
+  head.supersessionKey === null ? undefined : `${head.kind}\u0000${head.supersessionKey}`
+
+const lineOf = (head: InputHead): Line => head.batch !== null ? "interrupted" : head.lane ?? "queue"
+
+/** The place that a head has by what it says of itself; ready places are taken as soon as `readyAt` is past. */
+type Place =
+  | { readonly _tag: "none" }
+  | { readonly _tag: "staged" }
+  | { readonly _tag: "line"; readonly line: Line }
+  | { readonly _tag: "waiting"; readonly at: number }
+
+const none: Place = { _tag: "none" }
+
+const placeOf = (head: InputHead): Place => {
+  switch (head.phase) {
+    case "staged":
+      return { _tag: "staged" }
+    case "queued":
+      return head.readyAt === null ? { _tag: "line", line: lineOf(head) } : { _tag: "waiting", at: head.readyAt }
+    case "held":
+      return head.readyAt === null ? none : { _tag: "waiting", at: head.readyAt }
+    default:
+      return none
+  }
+}
+
+const inLine = (
+  state: DriverState,
+  line: Line,
+  change: (lane: SortedMap.SortedMap<number, InputId>) => SortedMap.SortedMap<number, InputId>
+): DriverState => ({ ...state, lines: { ...state.lines, [line]: change(state.lines[line]) } })
+
+const leave = (state: DriverState, head: InputHead): DriverState => {
+  const place = placeOf(head)
+  switch (place._tag) {
+    case "none":
+      return state
+    case "staged":
+      return { ...state, staged: SortedMap.remove(state.staged, head.sequence) }
+    case "line":
+      return inLine(state, place.line, SortedMap.remove(head.sequence))
+    case "waiting":
+      // It may have been promoted since: it is in one of the two.
+      return inLine(
+        { ...state, waiting: SortedMap.remove(state.waiting, { at: place.at, sequence: head.sequence }) },
+        lineOf(head),
+        SortedMap.remove(head.sequence)
+      )
+  }
+}
+
+const enter = (state: DriverState, head: InputHead): DriverState => {
+  const place = placeOf(head)
+  switch (place._tag) {
+    case "none":
+      return state
+    case "staged":
+      return { ...state, staged: SortedMap.set(state.staged, head.sequence, head.id) }
+    case "line":
+      return inLine(state, place.line, SortedMap.set(head.sequence, head.id))
+    case "waiting":
+      return {
+        ...state,
+        waiting: SortedMap.set(state.waiting, { at: place.at, sequence: head.sequence }, head.id)
+      }
+  }
+}
+
+const inBatch = (state: DriverState, head: InputHead, present: boolean): DriverState => {
+  if (head.batch === null) return state
+  const members = Option.getOrElse(HashMap.get(state.batches, head.batch), () => emptyLine)
+  const next = present
+    ? SortedMap.set(members, head.sequence, head.id)
+    : SortedMap.remove(members, head.sequence)
+  return {
+    ...state,
+    batches: SortedMap.size(next) === 0
+      ? HashMap.remove(state.batches, head.batch)
+      : HashMap.set(state.batches, head.batch, next)
+  }
+}
+
+/** The newest of a scope is the one that others are superseded by. */
+const inScope = (state: DriverState, head: InputHead): DriverState => {
+  const scope = scopeOf(head)
+  if (scope === undefined) return state
+  const newest = Option.flatMap(HashMap.get(state.byScope, scope), (id) => HashMap.get(state.active, id))
+  const isNewest = Option.isNone(newest) || newest.value.sequence <= head.sequence
+  if (!isNewest) return state
+  return {
+    ...state,
+    byScope: isTerminal(head) ? HashMap.remove(state.byScope, scope) : HashMap.set(state.byScope, scope, head.id)
+  }
+}
+
+/** The one place where a head enters, changes or leaves the state. Terminal heads leave it. */
+export const put = (state: DriverState, head: InputHead): DriverState => {
+  const before = get(state, head.id)
+  const cleared = before === undefined ? state : inBatch(leave(state, before), before, false)
+  const scoped = inScope(cleared, head)
+  if (isTerminal(head)) {
+    return {
+      ...scoped,
+      active: HashMap.remove(scoped.active, head.id),
+      byKey: head.key === null ? scoped.byKey : HashMap.remove(scoped.byKey, head.key)
+    }
+  }
+  return inBatch(
+    enter({
+      ...scoped,
+      active: HashMap.set(scoped.active, head.id, head),
+      byKey: head.key === null ? scoped.byKey : HashMap.set(scoped.byKey, head.key, head.id)
+    }, head),
+    head,
+    true
+  )
+}
+
+/** Moves what has become ready into its line. Derived from the clock alone: no row changes. */
+export const promote = (state: DriverState, now: number): DriverState => {
+  let next = state
+  for (const [key, id] of state.waiting) {
+    if (key.at > now) break
+    const head = get(next, id)
+    next = { ...next, waiting: SortedMap.remove(next.waiting, key) }
+    if (head !== undefined) next = inLine(next, lineOf(head), SortedMap.set(head.sequence, id))
+  }
+  return next
+}
+
+/** The time at which the earliest waiting input is ready; `null` if none waits for a time. */
+export const nextReadyAt = (state: DriverState): number | null =>
+  Option.match(SortedMap.headOption(state.waiting), { onNone: () => null, onSome: ([key]) => key.at })
+
+export const hasReady = (state: DriverState): boolean =>
+  SortedMap.size(state.lines.interrupted) + SortedMap.size(state.lines.steer) + SortedMap.size(state.lines.queue) > 0
+
+const heads = (state: DriverState, ids: Iterable<InputId>): ReadonlyArray<InputHead> => {
+  const found: Array<InputHead> = []
+  for (const id of ids) {
+    const head = get(state, id)
+    if (head !== undefined) found.push(head)
+  }
+  return found
+}
+
+/** In admission order. */
+export const inLineOrder = (state: DriverState, line: Line): Iterable<InputHead> => {
+  const iterate = function*() {
+    for (const [, id] of state.lines[line]) {
+      const head = get(state, id)
+      if (head !== undefined) yield head
+    }
+  }
+  return { [Symbol.iterator]: iterate }
+}
+
+export const members = (state: DriverState, batch: BatchId): ReadonlyArray<InputHead> =>
+  Option.match(HashMap.get(state.batches, batch), {
+    onNone: () => [],
+    onSome: (ids) => heads(state, SortedMap.values(ids))
+  })
+
+/** The open run's batch, in order. */
+export const batchOfRun = (state: DriverState): ReadonlyArray<InputHead> =>
+  state.run === null ? [] : members(state, state.run.batch)
+
+/** Steers that were handed to the open run, in order: staged, and in no batch. */
+export const delivered = (state: DriverState): ReadonlyArray<InputHead> =>
+  heads(state, SortedMap.values(state.staged)).filter((head) => head.batch === null)
+
+/** All active inputs in admission order. */
+export const activeHeads = (state: DriverState): ReadonlyArray<InputHead> =>
+  [...HashMap.values(state.active)].sort((a, b) => a.sequence - b.sequence)
+
+export const activeCount = (state: DriverState): number => HashMap.size(state.active)

@@ -1,0 +1,66 @@
+/**
+ * Everything at once, in one SQLite file: inputs, receipts, sessions, blobs, and the application's own tables.
+ *
+ * @since 0.1.0
+ */
+import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Layer from "effect/Layer"
+import type { SchemaFromTheFuture, StoreOpenFailed, StoreOwned } from "../schema/StoreError.js"
+import type { BlobStore } from "../services/BlobStore.js"
+import type { Digest } from "../services/Digest.js"
+import type { Drivers } from "../services/Driver.js"
+import type { IdGenerator } from "../services/IdGenerator.js"
+import type { RuntimeStore } from "../services/RuntimeStore.js"
+import * as BlobStoreSql from "./BlobStoreSql.js"
+import * as DigestNode from "./DigestNode.js"
+import * as DriverPersistent from "./DriverPersistent.js"
+import * as IdGeneratorUuid from "./IdGeneratorUuid.js"
+import * as RuntimeStoreSqlite from "./RuntimeStoreSqlite.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends RuntimeStoreSqlite.Options, DriverPersistent.Options {}
+
+/**
+ * The embedded default. The process owns the file for as long as the layer lives.
+ *
+ * @example
+ * ```ts
+ * import { Driver, Input } from "effect-burrow"
+ * import { BurrowSqlite } from "effect-burrow/sqlite"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const drivers = yield* Driver.Drivers
+ *   const ana = yield* drivers.get("ana")
+ *   return yield* ana.accept(Input.prompt("Make dinner"))
+ * }).pipe(Effect.provide(BurrowSqlite.layer({ filename: "burrow.db" })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<
+  Drivers | RuntimeStore | BlobStore | Digest | IdGenerator | SqlClient.SqlClient | SqliteClient,
+  StoreOpenFailed | StoreOwned | SchemaFromTheFuture
+> =>
+  DriverPersistent.layerWith(options).pipe(
+    Layer.provideMerge(BlobStoreSql.layer),
+    Layer.provideMerge(RuntimeStoreSqlite.layer(options)),
+    Layer.provideMerge(Layer.merge(DigestNode.layer, IdGeneratorUuid.layer))
+  )
+
+/**
+ * Reads a file that may have an owner, and changes nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerReader: (options: {
+  readonly filename: string
+}) => Layer.Layer<RuntimeStore, StoreOpenFailed | SchemaFromTheFuture> = RuntimeStoreSqlite.layerReader

@@ -1,0 +1,77 @@
+/**
+ * A `RuntimeStore` in one SQLite file. What it answers is on the disk: every commit ends with a sync.
+ *
+ * For local disks only: SQLite's locks and shared memory do not work over a network.
+ *
+ * @since 0.1.0
+ */
+import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
+import { SqliteClient as SqliteClientTag } from "@effect/sql-sqlite-node/SqliteClient"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { SchemaFromTheFuture, StoreOpenFailed, StoreOwned } from "../schema/StoreError.js"
+import { RuntimeStore } from "../services/RuntimeStore.js"
+import * as FromEncoded from "../services/RuntimeStoreFromEncoded.js"
+import * as open from "./sqlite/open.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends open.OwnerOptions, FromEncoded.Options {}
+
+/**
+ * Opens the file as its one owner, and makes it when it is not there. A second owner, in this process or another, gets
+ * `StoreOwned`; the lock ends with the scope, and with the process however it ends.
+ *
+ * The `SqlClient` is the store's own: what is written through it inside `alongside` is part of the boundary's commit.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<
+  RuntimeStore | SqlClient.SqlClient | SqliteClient,
+  StoreOpenFailed | StoreOwned | SchemaFromTheFuture
+> =>
+  Layer.scopedContext(
+    Effect.flatMap(open.openOwner(options), ({ client, encoded }) =>
+      Effect.map(FromEncoded.make(encoded, options), (store) =>
+        Context.make(RuntimeStore, store).pipe(
+          Context.add(SqlClient.SqlClient, client),
+          Context.add(SqliteClientTag, client)
+        )))
+  )
+
+/**
+ * Reads a file that may have an owner. Makes and changes nothing; every write is `WriteFailed`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerReader = (options: {
+  readonly filename: string
+}): Layer.Layer<RuntimeStore, StoreOpenFailed | SchemaFromTheFuture> =>
+  Layer.scoped(
+    RuntimeStore,
+    Effect.flatMap(open.openReader(options), ({ encoded }) => FromEncoded.make(encoded))
+  )
+
+/**
+ * A store over a client of the application's own, on a file that no other process writes: no lock is taken. The client
+ * must be in WAL mode; it is made to sync its commits.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFromClient = (
+  options: Omit<Options, "filename" | "busyTimeoutMillis"> = {}
+): Layer.Layer<RuntimeStore, StoreOpenFailed | SchemaFromTheFuture, SqlClient.SqlClient> =>
+  Layer.scoped(
+    RuntimeStore,
+    Effect.flatMap(SqlClient.SqlClient, (client) =>
+      Effect.flatMap(open.fromClient(client, options), ({ encoded }) => FromEncoded.make(encoded, options)))
+  )

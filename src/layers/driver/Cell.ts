@@ -1,0 +1,339 @@
+/**
+ * One driver's memory and its worker: commands wait in line, are folded, committed together and answered. An object
+ * over one cell: a process has one of it for each live runtime.
+ */
+import type * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import type { Known } from "../../core/Accept.js"
+import * as Commit from "../../core/Commit.js"
+import type { Outcome, Refusal } from "../../core/Rows.js"
+import type { DriverState } from "../../core/State.js"
+import type { Transition } from "../../core/Step.js"
+import { OwnershipLost } from "../../schema/DriverError.js"
+import type { IdempotencyKey, InputId, RuntimeId, Stamp } from "../../schema/Ids.js"
+import { strongest, type WakeSignal } from "../../schema/Policy.js"
+import {
+  type CommitError,
+  CommitUnknown,
+  InsideTransaction,
+  type ReadFailed,
+  type StoreClosed,
+  WriteFailed
+} from "../../schema/StoreError.js"
+import { Batcher } from "../../services/Batcher.js"
+import type { CommandError } from "../../services/Driver.js"
+import { refused } from "../../services/RuntimeStoreFromEncoded.js"
+import type { Env } from "./Env.js"
+import { type InDoubt, type Mode, type Resolution, seen, withCheckpoint } from "./Mode.js"
+
+export type Decide<A, E> = (state: DriverState, stamp: Stamp, now: number) => Either.Either<Transition<A>, E>
+
+/** A command that waits for its turn. */
+export interface Ask<A, E> {
+  readonly name: string
+  /** Ids and keys that the store has to be asked about; read once for all commands of a fold. */
+  readonly lookup?: { readonly ids: ReadonlyArray<InputId>; readonly keys: ReadonlyArray<IdempotencyKey> }
+  /** Reads what only this command needs. Commands with it are not folded with others. */
+  readonly prepare?: (state: DriverState) => Effect.Effect<Decide<A, E>, E>
+  readonly decide?: (known: ReadonlyArray<Known>) => Decide<A, E>
+  /** Commits in another way: with an effect in the same transaction. */
+  readonly persist?: (commit: Commit.Commit) => Effect.Effect<Outcome, CommitError | StoreClosed | E>
+  /** What a refusal of the store means to this command; by default it is an error. */
+  readonly onRefusal?: (refusal: Refusal) => Option.Option<A>
+  /** Replaces memory altogether: recovery. */
+  readonly replace?: (
+    before: DriverState
+  ) => Effect.Effect<readonly [state: DriverState, reply: A, signal: WakeSignal], E>
+  /** Goes ahead when another owner has taken the runtime. */
+  readonly whenLost?: boolean
+}
+
+type AnyAsk = Ask<unknown, unknown>
+/** What a caller goes on with. */
+type Answer = Effect.Effect<unknown, unknown>
+type Gathered =
+  | { readonly ask: AnyAsk; readonly decide: (known: ReadonlyArray<Known>) => Decide<unknown, unknown> }
+  | { readonly ask: AnyAsk; readonly decide: undefined; readonly failed: Answer }
+
+interface Round {
+  readonly before: DriverState
+  readonly now: number
+  readonly asks: ReadonlyArray<Gathered>
+  readonly known: ReadonlyArray<Known>
+}
+
+const alone = (ask: AnyAsk): boolean =>
+  ask.prepare !== undefined || ask.persist !== undefined || ask.replace !== undefined
+
+export class Cell {
+  private readonly mode: Ref.Ref<Mode>
+  private readonly batcher: Batcher<AnyAsk, unknown, unknown>
+  private signal: WakeSignal
+
+  constructor(readonly runtimeId: RuntimeId, private readonly env: Env, state: DriverState, signal: WakeSignal) {
+    this.mode = Ref.unsafeMake<Mode>({ _tag: "Ready", state })
+    this.signal = signal
+    this.batcher = new Batcher<AnyAsk, unknown, unknown>({
+      operation: `a command of runtime ${runtimeId}`,
+      fork: env.fork,
+      take: (asks) => {
+        const at = asks.findIndex(alone)
+        return Math.min(at === 0 ? 1 : at < 0 ? asks.length : at, env.limits.foldCommandsMax)
+      },
+      run: (batch) => this.run(batch)
+    })
+  }
+
+  /** The state that readers see: committed, if old (I4). */
+  get state(): Effect.Effect<DriverState> {
+    return Effect.map(Ref.get(this.mode), seen)
+  }
+
+  get takeSignal(): Effect.Effect<WakeSignal> {
+    return Effect.sync(() => {
+      const taken = this.signal
+      this.signal = "none"
+      return taken
+    })
+  }
+
+  submit<A, E>(ask: Ask<A, E>): Effect.Effect<A, E | CommandError> {
+    return Effect.flatMap(this.env.store.insideTransaction, (inside) => {
+      if (inside) return Effect.fail(new InsideTransaction({ operation: ask.name }))
+      return Effect.flatMap(Ref.get(this.mode), (mode): Effect.Effect<A, E | CommandError> => {
+        const refusal = this.unavailable(mode, ask)
+        return refusal === undefined
+          // The worker answers each ask with what its own `decide` replied.
+          ? this.batcher.submit(ask as unknown as AnyAsk) as Effect.Effect<A, E | CommandError>
+          : Effect.fail(refusal)
+      })
+    })
+  }
+
+  private unavailable(
+    mode: Mode,
+    ask: Pick<AnyAsk, "name" | "whenLost">
+  ): OwnershipLost | CommitUnknown | undefined {
+    if (mode._tag === "InDoubt") {
+      const cause = new Error("an earlier commit of this runtime is still in doubt")
+      return new CommitUnknown({ operation: `${ask.name} of runtime ${this.runtimeId}`, cause })
+    }
+    return mode._tag === "Lost" && ask.whenLost !== true
+      ? new OwnershipLost({ runtimeId: this.runtimeId, by: mode.by })
+      : undefined
+  }
+
+  private run(batch: Arr.NonEmptyReadonlyArray<AnyAsk>): Effect.Effect<ReadonlyArray<Answer>> {
+    return Effect.flatMap(Ref.get(this.mode), (mode): Effect.Effect<ReadonlyArray<Answer>> => {
+      const refusal = this.unavailable(mode, batch[0])
+      if (refusal !== undefined) return Effect.succeed(batch.map(() => Effect.fail(refusal)))
+      const before = seen(mode)
+      const { replace } = batch[0]
+      return replace === undefined
+        ? Effect.flatMap(this.gather(before, batch), (round) => this.round(round))
+        : Effect.map(this.replace(before, replace), (answer) => [answer])
+    })
+  }
+
+  private replace(before: DriverState, recover: NonNullable<AnyAsk["replace"]>): Effect.Effect<Answer> {
+    return Effect.flatMap(Effect.exit(recover(before)), (exit): Effect.Effect<Answer> => {
+      if (Exit.isFailure(exit)) return Effect.succeed(exit)
+      const [state, reply, signal] = exit.value
+      return Effect.as(
+        Effect.zipRight(
+          Ref.set(this.mode, { _tag: "Ready", state: { ...state, attached: before.attached } }),
+          this.publish(signal)
+        ),
+        Effect.succeed(reply)
+      )
+    })
+  }
+
+  /** One look into the store for all that memory lacks. */
+  private gather(before: DriverState, batch: ReadonlyArray<AnyAsk>): Effect.Effect<Round> {
+    const lookups = batch.flatMap((ask) => ask.lookup === undefined ? [] : [ask.lookup])
+    const read: Effect.Effect<ReadonlyArray<Known>, ReadFailed> = lookups.length === 0
+      ? Effect.succeed([])
+      : this.env.store.lookup(
+        this.runtimeId,
+        lookups.flatMap((lookup) => lookup.ids),
+        lookups.flatMap((lookup) => lookup.keys)
+      )
+    return Effect.flatMap(Effect.either(read), (known) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.map(
+          Effect.forEach(batch, (ask): Effect.Effect<Gathered> => {
+            if (ask.lookup !== undefined && Either.isLeft(known)) {
+              return Effect.succeed({ ask, decide: undefined, failed: Effect.fail(known.left) })
+            }
+            if (ask.prepare === undefined) return Effect.succeed({ ask, decide: ask.decide ?? refuseAll })
+            return Effect.match(Effect.sandbox(ask.prepare(before)), {
+              onFailure: (cause) => ({ ask, decide: undefined, failed: Effect.failCause(cause) }),
+              onSuccess: (decide) => ({ ask, decide: () => decide })
+            })
+          }),
+          (asks) => ({ before, now, asks, known: Either.getOrElse(known, () => []) })
+        )))
+  }
+
+  private round(round: Round): Effect.Effect<ReadonlyArray<Answer>> {
+    const { asks, before, known } = round
+    let folded: ReturnType<typeof foldAll> = {
+      state: before,
+      commit: Commit.make(before.runtimeId, before.stamp, {}),
+      signal: "none",
+      answers: []
+    }
+    const persist = asks[0]?.ask.persist ?? this.env.store.commit
+    return Effect.flatMap(
+      withCheckpoint(this.mode, before, (stamp) => folded = foldAll(round, stamp), persist),
+      (settled): Effect.Effect<ReadonlyArray<Answer>> => {
+        switch (settled._tag) {
+          case "Committed":
+            return Effect.as(this.publish(folded.signal), folded.answers)
+          case "InDoubt":
+            return Effect.sync(() => {
+              this.env.fork(this.resolve(settled.doubt, folded.signal))
+              return folded.answers.map((answer) => this.await(settled.doubt, answer, settled.error))
+            })
+          case "Failed":
+            // Which of them the store could not take is found by trying each alone (I17).
+            return asks.length > 1
+              ? this.oneByOne(round)
+              : Effect.succeed([Effect.failCause(settled.cause)])
+          case "Refused": {
+            const { by } = settled
+            if (by._tag !== "KnownInput") {
+              return Effect.succeed(asks.map(({ ask }) => this.refusal(ask, folded.commit, by)))
+            }
+            const news = by.known.filter((one) => !known.some((other) => other.inputId === one.inputId))
+            // The unique index knows better than what was gathered: everything is decided again with that.
+            return news.length === 0
+              ? Effect.succeed(asks.map(({ ask }) => this.refusal(ask, folded.commit, by)))
+              : this.round({ ...round, known: [...known, ...news] })
+          }
+        }
+      }
+    )
+  }
+
+  private oneByOne(round: Round): Effect.Effect<ReadonlyArray<Answer>> {
+    return Effect.map(
+      Effect.forEach(
+        round.asks,
+        (gathered) =>
+          Effect.flatMap(Ref.get(this.mode), (mode): Effect.Effect<ReadonlyArray<Answer>> => {
+            const refusal = this.unavailable(mode, gathered.ask)
+            return refusal === undefined
+              ? this.round({ ...round, before: seen(mode), asks: [gathered] })
+              : Effect.succeed([Effect.fail(refusal)])
+          })
+      ),
+      (answers) => answers.flat()
+    )
+  }
+
+  private refusal(ask: AnyAsk, commit: Commit.Commit, by: Refusal): Answer {
+    const meant = ask.onRefusal?.(by) ?? Option.none()
+    if (Option.isSome(meant)) return Effect.succeed(meant.value)
+    return Effect.fail(
+      by._tag === "StaleFence"
+        ? new OwnershipLost({ runtimeId: this.runtimeId, by: by.current })
+        : refused(commit, by)
+    )
+  }
+
+  /** A durable write, then a look: what it shows is what every later process will see (I12). */
+  private resolve(doubt: InDoubt, signal: WakeSignal): Effect.Effect<void> {
+    const { after, before, witness } = doubt
+    const { n, token } = after.stamp
+    const look = this.env.store.barrier(this.runtimeId, token).pipe(
+      Effect.zipRight(this.env.store.loadStamp(this.runtimeId, witness)),
+      Effect.map((stamp) => Option.exists(stamp, (found) => found.epoch === token.epoch && found.n === n)),
+      Effect.retry({ schedule: patience, while: (error) => error._tag !== "StaleFence" }),
+      Effect.matchEffect({
+        onFailure: (error): Effect.Effect<Resolution> =>
+          Effect.as(
+            Ref.set(this.mode, {
+              _tag: "Lost",
+              state: before,
+              by: error._tag === "StaleFence" ? error.current : null
+            }),
+            "lost"
+          ),
+        onSuccess: (committed): Effect.Effect<Resolution> =>
+          Effect.as(
+            Effect.zipRight(
+              Ref.set(this.mode, { _tag: "Ready", state: committed ? after : before }),
+              committed ? this.publish(signal) : Effect.void
+            ),
+            committed ? "committed" : "absent"
+          )
+      })
+    )
+    return Effect.onExit(look, (exit) => Deferred.succeed(doubt.resolution, Exit.isSuccess(exit) ? exit.value : "lost"))
+  }
+
+  private await(doubt: InDoubt, answer: Answer, error: CommitUnknown): Answer {
+    return Deferred.await(doubt.resolution).pipe(
+      Effect.timeoutTo({
+        duration: Duration.millis(this.env.limits.inDoubtMillis),
+        onSuccess: (resolution) => resolution,
+        onTimeout: (): Resolution => "lost"
+      }),
+      Effect.flatMap((resolution): Answer =>
+        resolution === "committed"
+          ? answer
+          : Effect.fail(
+            resolution === "lost" ? error : new WriteFailed({ operation: error.operation, cause: error.cause })
+          )
+      )
+    )
+  }
+
+  private publish(signal: WakeSignal): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.signal = strongest(this.signal, signal)
+      this.env.doorbell.ring(this.runtimeId)
+    })
+  }
+}
+
+const patience = Schedule.exponential("10 millis").pipe(
+  Schedule.union(Schedule.spaced("1 second")),
+  Schedule.jittered
+)
+
+/** An ask without a decision is a fault of this folder. */
+const refuseAll = (): Decide<never, never> => () => {
+  throw new Error("a command without a decision")
+}
+
+/** Each command on the state that those before it lead to; a refused one changes nothing for those behind it. */
+const foldAll = ({ asks, before, known, now }: Round, stamp: Stamp) => {
+  let state = before
+  let commit = Commit.make(before.runtimeId, stamp, {})
+  let signal: WakeSignal = "none"
+  const answers = asks.map((gathered): Answer => {
+    if (gathered.decide === undefined) return gathered.failed
+    try {
+      const decided = gathered.decide(known)(state, stamp, now)
+      if (Either.isLeft(decided)) return Effect.fail(decided.left)
+      state = decided.right.state
+      commit = Commit.combine(commit, decided.right.commit)
+      signal = strongest(signal, decided.right.signal)
+      return Effect.succeed(decided.right.reply)
+    } catch (defect) {
+      return Effect.die(defect)
+    }
+  })
+  return { state, commit, signal, answers }
+}

@@ -1,0 +1,513 @@
+/** The driver's commands and queries over its cell. A class, since a process may have thousands of them. */
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as HashMap from "effect/HashMap"
+import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as Accept from "../../core/Accept.js"
+import * as Boundary from "../../core/Boundary.js"
+import * as Close from "../../core/Close.js"
+import * as Control from "../../core/Control.js"
+import * as Projection from "../../core/Projection.js"
+import * as Session from "../../core/Session.js"
+import * as Stage from "../../core/Stage.js"
+import * as State from "../../core/State.js"
+import { InvalidInput } from "../../schema/DriverError.js"
+import type { BatchId, InputId, RunId, RuntimeId, SessionId } from "../../schema/Ids.js"
+import type { Draft } from "../../schema/Input.js"
+import type { InputHead } from "../../schema/InputState.js"
+import { canonical, type Json } from "../../schema/Json.js"
+import type { AcceptOutcome, RecoveryReport } from "../../schema/Report.js"
+import type { RunEvent } from "../../schema/Run.js"
+import { message, type SessionDelta, type SessionHead } from "../../schema/Session.js"
+import type { ReadFailed, SchemaFromTheFuture } from "../../schema/StoreError.js"
+import type {
+  BoundaryError,
+  BoundaryOptions,
+  BoundaryOutcome,
+  Service,
+  SessionError,
+  StagedInput
+} from "../../services/Driver.js"
+import * as Metrics from "../../services/Metrics.js"
+import { type Ask, Cell } from "./Cell.js"
+import * as Deltas from "./Deltas.js"
+import type { Env } from "./Env.js"
+import * as Intake from "./Intake.js"
+import { recover, type Recovered, recycle } from "./Recovery.js"
+
+const EVENTS_PAGE = 256
+
+export class DriverLive implements Service {
+  private readonly cell: Cell
+  private lastRecovery: RecoveryReport
+
+  constructor(readonly runtimeId: RuntimeId, private readonly env: Env, recovered: Recovered<RecoveryReport>) {
+    this.cell = new Cell(runtimeId, env, recovered.state, recovered.signal)
+    this.lastRecovery = recovered.report
+  }
+
+  private command<A, E>(name: string, decide: Control.Decide<A, E>) {
+    return this.cell.submit<A, E>({ name, decide: () => decide })
+  }
+
+  get recovery() {
+    return Effect.sync(() => this.lastRecovery)
+  }
+
+  accept(draft: Draft) {
+    return Intake.take(this.env, this.runtimeId, draft).pipe(
+      Effect.flatMap(({ idGiven, ...command }) => {
+        const { id, idempotencyKey } = command.input.header
+        const ask: Ask<AcceptOutcome, Accept.AcceptRefusal | ReadFailed> = {
+          name: "accept",
+          decide: (known) => Accept.accept(command, this.env.limits, known),
+          // A fresh id without a key cannot be known to anybody.
+          ...((idGiven || idempotencyKey !== undefined) && {
+            lookup: { ids: idGiven ? [id] : [], keys: idempotencyKey === undefined ? [] : [idempotencyKey] }
+          })
+        }
+        return this.cell.submit(ask)
+      }),
+      Effect.tap((outcome) => Metric.increment(Metric.tagged(Metrics.accepts, "outcome", outcome._tag))),
+      Effect.withSpan("Driver.accept", {
+        attributes: { "burrow.runtime.id": this.runtimeId, "burrow.input.kind": draft._tag }
+      })
+    )
+  }
+
+  stage(options: { readonly missingBlob?: "fail" | "placeholder" } = {}) {
+    const { missingBlob = "fail" } = options
+    return Effect.gen(this, function*() {
+      const runId = (yield* this.env.ids.next) as RunId
+      const batchId = (yield* this.env.ids.next) as BatchId
+      const reply = yield* this.command("stage", Stage.stage({ runId, batchId }, this.env.limits))
+      if (reply._tag === "nothing") {
+        return { ...reply, nextReadyAt: Option.fromNullable(reply.nextReadyAt) }
+      }
+      // A run whose inputs cannot be read is nobody's: it goes back before the caller learns of the failure.
+      const inputs = yield* Effect.tapErrorCause(
+        this.open(reply.inputs, missingBlob),
+        () => Effect.ignore(this.giveBack({ runId }))
+      )
+      const { session } = yield* this.cell.state
+      return {
+        _tag: "staged" as const,
+        run: {
+          runId,
+          batchId: reply.batchId,
+          idempotencyKey: reply.batchId,
+          attempt: reply.attempt,
+          inputs,
+          primitive: Projection.primitive(
+            reply.boundary,
+            inputs.flatMap(({ input }) => Either.isRight(input) ? [input.right] : [])
+          ),
+          resume: Option.fromNullable(reply.resume),
+          openTurns: reply.openTurns,
+          session: Option.fromNullable(session)
+        }
+      }
+    }).pipe(Effect.withSpan("Driver.stage", { attributes: { "burrow.runtime.id": this.runtimeId } }))
+  }
+
+  /** The bodies of heads, each with its own trouble. */
+  private open(heads: ReadonlyArray<InputHead>, missing: "fail" | "placeholder") {
+    return Effect.flatMap(this.env.store.loadBodies(this.runtimeId, heads.map((head) => head.id)), (rows) => {
+      const bodies = new Map(rows.map((row) => [row.inputId, row.body]))
+      return Effect.forEach(heads, (head): Effect.Effect<StagedInput, SchemaFromTheFuture> => {
+        const body = bodies.get(head.id)
+        if (body === undefined) return Effect.dieMessage(`input ${head.id} is staged and has no row`)
+        return Effect.flatMap(body, (stored) => Intake.open(this.env, this.runtimeId, head.id, stored)).pipe(
+          Effect.flatMap((input) => Intake.hydrate(this.env, input, missing)),
+          Effect.matchEffect({
+            onFailure: (error) =>
+              error._tag === "SchemaFromTheFuture"
+                ? Effect.fail(error)
+                : Effect.succeed<StagedInput>({ head, input: Either.left(error) }),
+            onSuccess: (input) => Effect.succeed<StagedInput>({ head, input: Either.right(input) })
+          })
+        )
+      })
+    })
+  }
+
+  checkpoint<E, R>(options: BoundaryOptions<E, R>) {
+    return this.boundary("checkpoint", options)
+  }
+
+  note<E, R>(options: BoundaryOptions<E, R>) {
+    return this.boundary("note", options)
+  }
+
+  complete<E, R>(options: BoundaryOptions<E, R> & { readonly result?: Json }) {
+    return this.boundary("final", options)
+  }
+
+  private boundary<E, R>(
+    kind: Boundary.Kind,
+    options: BoundaryOptions<E, R> & { readonly result?: Json }
+  ): Effect.Effect<BoundaryOutcome, BoundaryError | E, R> {
+    const { alongside, notes = [], runId } = options
+    return Effect.gen(this, function*() {
+      const taken = yield* Deltas.take(this.env, this.runtimeId, options.delta)
+      const result = options.result === undefined ? null : yield* this.json("result", options.result)
+      for (const note of notes) yield* this.json(`notes.${note.key}`, note.value)
+      const sessionId = (yield* this.env.ids.next) as SessionId
+      const context = yield* Effect.context<R>()
+      const ask: Ask<Boundary.BoundaryReply, BoundaryError | E> = {
+        name: kind,
+        prepare: (state) =>
+          Effect.gen(this, function*() {
+            const delta = yield* Deltas.gather(this.env, state, taken)
+            const facts = yield* this.boundaryFacts(state, runId, options.after)
+            const command = { kind, runId, delta, sessionId, result, notes }
+            return Boundary.boundary(
+              options.after === undefined ? command : { ...command, after: options.after },
+              facts,
+              this.env
+            )
+          }),
+        ...(alongside && {
+          persist: (commit) => Effect.provide(this.env.store.commitWith(commit, alongside), context)
+        })
+      }
+      const reply = yield* this.cell.submit(ask)
+      const steers = reply.delivered.length === 0 ? [] : yield* this.open(reply.delivered, "placeholder")
+      return {
+        receipt: reply.receipt,
+        alreadyApplied: reply.alreadyApplied,
+        steers,
+        session: Option.fromNullable(reply.session)
+      }
+    }).pipe(
+      Effect.withSpan("Driver.boundary", {
+        attributes: { "burrow.runtime.id": this.runtimeId, "burrow.run.id": runId, "burrow.boundary": kind }
+      })
+    )
+  }
+
+  /** The messages of inputs that are not in the transcript yet, and the receipt that a repetition would find. */
+  private boundaryFacts(state: State.DriverState, runId: RunId, after: number | undefined) {
+    return Effect.gen(this, function*() {
+      const last = state.run?.id === runId ? state.run.sequence : undefined
+      const known = after ?? last ?? 0
+      const receipt = last === undefined || known < last
+        ? yield* this.env.store.loadBoundaryReceipt(this.runtimeId, runId, known + 1)
+        : Option.none()
+      const unrecorded = last === undefined ? [] : [...State.batchOfRun(state), ...State.delivered(state)].filter(
+        (head) => !head.recorded && head.policy.recordTranscript
+      )
+      const messages = new Map<InputId, string>()
+      if (unrecorded.length > 0) {
+        for (
+          const { body, inputId } of yield* this.env.store.loadBodies(
+            this.runtimeId,
+            unrecorded.map(({ id }) => id)
+          )
+        ) {
+          // What cannot be read has no message; its run is told of it at staging.
+          const input = yield* Effect.option(
+            Effect.flatMap(body, (stored) => Intake.open(this.env, this.runtimeId, inputId, stored))
+          )
+          const append = Option.flatMapNullable(input, Projection.append)
+          if (Option.isSome(append)) {
+            messages.set(inputId, Either.getOrThrow(canonical(message(append.value.role)(append.value.content))))
+          }
+        }
+      }
+      return {
+        messages,
+        receipt: Option.getOrNull(Option.map(receipt, (found) => found.receipt))
+      }
+    })
+  }
+
+  private json(field: string, value: Json): Effect.Effect<string, InvalidInput> {
+    return Either.mapLeft(canonical(value), ({ kind, path }) =>
+      new InvalidInput({
+        runtimeId: this.runtimeId,
+        field: path === "" ? field : `${field}.${path}`,
+        problem: `is ${kind}, which has no JSON form`
+      }))
+  }
+
+  private close(name: string, command: Close.CloseCommand) {
+    return this.command(name, Close.close(command, this.env.limits)).pipe(
+      Effect.withSpan("Driver.close", {
+        attributes: { "burrow.runtime.id": this.runtimeId, "burrow.run.id": command.runId, "burrow.outcome": name }
+      })
+    )
+  }
+
+  fail({ failure, recoverable = true, runId, visibleAt }: Parameters<Service["fail"]>[0]) {
+    return this.close("fail", { _tag: "fail", runId, failure, recoverable, visibleAt: visibleAt ?? null })
+  }
+
+  cancel({ reason, runId }: Parameters<Service["cancel"]>[0]) {
+    return this.close("cancel", { _tag: "cancel", runId, reason })
+  }
+
+  giveBack({ runId, visibleAt }: Parameters<Service["giveBack"]>[0]) {
+    return this.close("giveBack", { _tag: "give_back", runId, visibleAt: visibleAt ?? null })
+  }
+
+  hold({ reason, runId, until }: Parameters<Service["hold"]>[0]) {
+    return this.close("hold", { _tag: "hold", runId, reason, until: until ?? null })
+  }
+
+  holdInput({ inputId, reason, until }: Parameters<Service["holdInput"]>[0]) {
+    return this.command("holdInput", Close.holdInput({ inputId, reason, until: until ?? null }))
+  }
+
+  release(inputId: InputId) {
+    return this.command("release", Close.release(inputId))
+  }
+
+  abandonPending(reason: Parameters<Service["abandonPending"]>[0]) {
+    return this.command("abandonPending", Control.abandonPending(reason))
+  }
+
+  onRunEvent(event: RunEvent) {
+    switch (event._tag) {
+      case "run_failed":
+        return this.fail(event)
+      case "run_cancelled":
+        return this.cancel(event)
+      case "run_given_back":
+        return this.giveBack(event)
+    }
+  }
+
+  publish(code: string, data: Json) {
+    return Effect.zipRight(
+      Effect.zipRight(
+        code === "" || code.length > this.env.limits.keyLengthMax
+          ? Effect.fail(new InvalidInput({ runtimeId: this.runtimeId, field: "code", problem: "is empty or too long" }))
+          : Effect.void,
+        this.json("data", data)
+      ),
+      this.command("publish", Control.publish(code, data))
+    )
+  }
+
+  onControl(command: "stop" | "resume") {
+    return command === "stop" ? Effect.asVoid(this.stop) : this.resume
+  }
+
+  attach(agentRuntimeId?: string) {
+    return this.command("attach", Control.attach(agentRuntimeId ?? null))
+  }
+
+  get detach() {
+    return this.command("detach", Control.detach)
+  }
+
+  get pause() {
+    return this.command("pause", Control.pause(true))
+  }
+
+  get unpause() {
+    return this.command("unpause", Control.pause(false))
+  }
+
+  get retire() {
+    return this.command("retire", Control.retire)
+  }
+
+  get reset() {
+    return this.command("reset", Control.reset)
+  }
+
+  get stop() {
+    return this.command("stop", Control.stop(this.env.limits))
+  }
+
+  get resume() {
+    return this.command("resume", Control.resume)
+  }
+
+  get destroy() {
+    return this.command("destroy", Control.destroy(this.env.limits))
+  }
+
+  get recycle() {
+    return this.cell.submit({
+      name: "recycle",
+      replace: () =>
+        Effect.map(recycle(this.env, this.runtimeId), (recovered) => {
+          this.lastRecovery = recovered.recovery
+          return [recovered.state, recovered.report, recovered.signal] as const
+        })
+    })
+  }
+
+  get recover() {
+    return this.rebuild("recover", false)
+  }
+
+  get takeOver() {
+    return this.rebuild("takeOver", true)
+  }
+
+  private rebuild(name: string, whenLost: boolean) {
+    return this.cell.submit({
+      name,
+      whenLost,
+      replace: () =>
+        Effect.map(recover(this.env, this.runtimeId), (recovered) => {
+          this.lastRecovery = recovered.report
+          return [recovered.state, recovered.report, recovered.signal] as const
+        })
+    })
+  }
+
+  setSilentIntents(intents: ReadonlyArray<string>) {
+    return this.command("setSilentIntents", Control.setSilentIntents(intents))
+  }
+
+  private changeSession(
+    name: string,
+    delta: SessionDelta,
+    more: { readonly expected?: Uint8Array | null; readonly clear?: boolean } = {}
+  ): Effect.Effect<Required<Pick<Ask<SessionHead | null, SessionError>, "name" | "prepare">>, InvalidInput> {
+    return Effect.gen(this, function*() {
+      const taken = yield* Deltas.take(this.env, this.runtimeId, delta)
+      const sessionId = (yield* this.env.ids.next) as SessionId
+      return {
+        name,
+        prepare: (state: State.DriverState) =>
+          Effect.map(
+            // Between runs only: nothing of a running run's session is worth reading.
+            state.run === null ? Deltas.gather(this.env, state, taken) : Effect.succeed(Session.noDelta),
+            (gathered) =>
+              Control.changeSession({
+                name,
+                sessionId,
+                delta: more.expected === undefined ? gathered : { ...gathered, expected: more.expected },
+                clear: more.clear ?? false
+              }, this.env.sha256)
+          )
+      }
+    })
+  }
+
+  rewrite(rewrite: Parameters<Service["rewrite"]>[0]) {
+    return this.changeSession("rewrite", { rewrite }).pipe(
+      Effect.flatMap((ask) => this.cell.submit(ask)),
+      Effect.flatMap((session) =>
+        session === null ? Effect.dieMessage("a rewrite leaves a session") : Effect.succeed(session)
+      )
+    )
+  }
+
+  commitSession(delta: Parameters<Service["commitSession"]>[0]) {
+    return this.changeSession("commitSession", delta).pipe(
+      Effect.flatMap((ask) => this.cell.submit(ask)),
+      Effect.map(Option.fromNullable)
+    )
+  }
+
+  replaceSnapshotIfCurrent(expected: Uint8Array | null, next: Uint8Array | null) {
+    return this.changeSession("replaceSnapshotIfCurrent", { snapshot: next }, { expected }).pipe(
+      Effect.flatMap((ask) => {
+        const changed: Ask<boolean, SessionError> = {
+          name: ask.name,
+          prepare: (state) =>
+            Effect.map(
+              ask.prepare(state),
+              (decide) => (before, stamp, now) =>
+                Either.map(decide(before, stamp, now), (transition) => ({ ...transition, reply: true }))
+            ),
+          onRefusal: (refusal) => refusal._tag === "SnapshotChanged" ? Option.some(false) : Option.none()
+        }
+        return this.cell.submit(changed)
+      })
+    )
+  }
+
+  get clearSession() {
+    return this.changeSession("clearSession", {}, { clear: true }).pipe(
+      Effect.flatMap((ask) => this.cell.submit(ask)),
+      Effect.asVoid
+    )
+  }
+
+  get state() {
+    return Effect.map(this.cell.state, State.runtimeState)
+  }
+
+  get isIdle() {
+    return Effect.map(this.state, (state) => state === "idle")
+  }
+
+  get isIdleOrAttached() {
+    return Effect.map(this.state, (state) => state === "idle" || state === "attached")
+  }
+
+  get isPaused() {
+    return Effect.map(this.cell.state, (state) => state.paused)
+  }
+
+  get silentIntents() {
+    return Effect.map(this.cell.state, (state) => state.silentIntents)
+  }
+
+  get openRun() {
+    return Effect.map(this.cell.state, (state) => Option.fromNullable(state.run))
+  }
+
+  get session() {
+    return Effect.map(this.cell.state, (state) => Option.fromNullable(state.session))
+  }
+
+  inputState(inputId: InputId) {
+    return Effect.flatMap(this.cell.state, (state) =>
+      Option.match(HashMap.get(state.active, inputId), {
+        onSome: Effect.succeedSome,
+        onNone: () => Effect.map(this.loadInput(inputId), Option.map((stored) => stored.head))
+      }))
+  }
+
+  loadInput(inputId: InputId) {
+    return this.env.store.loadInputState(this.runtimeId, inputId)
+  }
+
+  inputByKey(key: Parameters<Service["inputByKey"]>[0]) {
+    return this.env.store.loadInputStateByKey(this.runtimeId, key)
+  }
+
+  get activeInputIds() {
+    return Effect.map(this.cell.state, (state) => State.activeHeads(state).map((head) => head.id))
+  }
+
+  get takeSignal() {
+    return this.cell.takeSignal
+  }
+
+  events({ after = 0 }: { readonly after?: number } = {}) {
+    const read = (cursor: number) => this.env.store.loadEvents(this.runtimeId, { after: cursor, limit: EVENTS_PAGE })
+    const next = (cursor: number): ReturnType<typeof read> =>
+      Effect.flatMap(read(cursor), (page) =>
+        page.length > 0 ? Effect.succeed(page) : Effect.flatMap(
+          // Subscribe first, then look again: what is committed in between rings.
+          this.env.doorbell.subscribe(this.runtimeId),
+          (rung) =>
+            Effect.flatMap(read(cursor), (again) =>
+              again.length > 0 ? Effect.succeed(again) : Effect.zipRight(
+                rung,
+                Effect.suspend(() => next(cursor))
+              ))
+        ))
+    return Stream.unfoldChunkEffect(
+      after,
+      (cursor) =>
+        Effect.map(
+          next(cursor),
+          (page) => Option.some([Chunk.unsafeFromArray(page), page[page.length - 1]!.number] as const)
+        )
+    )
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * What happens to an input in its caller's fiber, before the driver decides: completed, checked, its bytes made
+ * durable, digested and encoded.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { AcceptCommand } from "../../core/Accept.js"
+import { payloadDigest } from "../../core/Digests.js"
+import type { BlobError } from "../../schema/BlobError.js"
+import { InputTooLarge, InvalidInput } from "../../schema/DriverError.js"
+import type { Malformed } from "../../schema/Envelope.js"
+import type { InputId, RuntimeId } from "../../schema/Ids.js"
+import type { Draft, Header, Input } from "../../schema/Input.js"
+import type { RecordCorrupt, SchemaFromTheFuture } from "../../schema/StoreError.js"
+import { BlobStore } from "../../services/BlobStore.js"
+import * as codecs from "../../services/codecs.js"
+import * as InputBlobs from "../../services/InputBlobs.js"
+import type { StoredInput } from "../../services/RuntimeStore.js"
+import type { Env } from "./Env.js"
+
+const PAYLOAD_MEDIA_TYPE = "application/vnd.effect-burrow.input+json"
+
+export interface Taken extends AcceptCommand {
+  /** The caller chose the id, so it may be known already. */
+  readonly idGiven: boolean
+}
+
+export const take = (
+  env: Env,
+  runtimeId: RuntimeId,
+  draft: Draft
+): Effect.Effect<Taken, InvalidInput | InputTooLarge | BlobError> =>
+  Effect.gen(function*() {
+    const invalid = (field: string, problem: string) => new InvalidInput({ runtimeId, field, problem })
+    const input = yield* complete(env, draft)
+    yield* checkKeys(env, input.header, invalid)
+    const encoded = yield* Either.mapLeft(codecs.payload.encode({ _tag: "inline", input }), describe(invalid))
+    const bytes = byteLength(encoded)
+    const digest = yield* Either.mapLeft(
+      payloadDigest(env.sha256, input),
+      (problem) => invalid(problem.path, `is ${problem.kind}, which has no JSON form`)
+    )
+    const stored = yield* InputBlobs.externalize(input, env.limits).pipe(Effect.provideService(BlobStore, env.blobs))
+    // Media do not count: they have a limit and a place of their own.
+    const payload = stored === input
+      ? encoded
+      : yield* Either.mapLeft(codecs.payload.encode({ _tag: "inline", input: stored }), describe(invalid))
+    const size = stored === input ? bytes : byteLength(payload)
+    if (size > env.limits.inputBytesMax) {
+      return yield* new InputTooLarge({ runtimeId, bytes: size, inputBytesMax: env.limits.inputBytesMax })
+    }
+    return {
+      input,
+      payloadDigest: digest,
+      payload: size > env.limits.inlineBytesMax ? yield* asBlob(env, payload) : payload,
+      idGiven: draft.header?.id !== undefined
+    }
+  })
+
+/** The whole body as a blob; the row keeps its name. */
+const asBlob = (env: Env, payload: string): Effect.Effect<string, BlobError | InvalidInput> =>
+  Effect.flatMap(
+    env.blobs.put(new TextEncoder().encode(payload), PAYLOAD_MEDIA_TYPE),
+    (blobId) =>
+      // A blob's reference has nothing in it that could fail to encode.
+      Either.match(codecs.payload.encode({ _tag: "blob", blobId }), { onLeft: Effect.die, onRight: Effect.succeed })
+  )
+
+/** A body out of its row or its blob, with the bytes of its blocks inline. */
+export const open = (
+  env: Env,
+  runtimeId: RuntimeId,
+  inputId: InputId,
+  body: StoredInput["body"]
+): Effect.Effect<Input, BlobError | RecordCorrupt | SchemaFromTheFuture> => {
+  if (body._tag === "inline") return Effect.succeed(body.input)
+  return Effect.flatMap(
+    env.blobs.get(body.blobId),
+    ({ bytes }) =>
+      Effect.flatMap(
+        codecs.body(runtimeId, inputId, new TextDecoder().decode(bytes)),
+        (inner) => open(env, runtimeId, inputId, inner)
+      )
+  )
+}
+
+export const hydrate = (
+  env: Env,
+  input: Input,
+  missing: "fail" | "placeholder"
+): Effect.Effect<Input, BlobError> =>
+  InputBlobs.hydrate(input, { missing }).pipe(Effect.provideService(BlobStore, env.blobs))
+
+/** Continuations are the runtime talking to itself; everything else is meant to be seen. */
+const complete = (env: Env, draft: Draft): Effect.Effect<Input> =>
+  Effect.gen(function*() {
+    const given = draft.header ?? {}
+    const inward = draft._tag === "continuation"
+    const header: Header = {
+      origin: inward ? { _tag: "system" } : { _tag: "operator" },
+      durability: "durable",
+      visibility: { transcript: !inward, operator: !inward },
+      // Not yet what its type says: encoding checks every field of it.
+      ...given as Partial<Header>,
+      id: (given.id ?? (yield* env.ids.next)) as InputId,
+      at: given.at ?? (yield* Clock.currentTimeMillis)
+    }
+    return { ...draft, header } as Input
+  })
+
+const checkKeys = (
+  env: Env,
+  header: Header,
+  invalid: (field: string, problem: string) => InvalidInput
+): Effect.Effect<void, InvalidInput> => {
+  const { keyLengthMax } = env.limits
+  for (const field of ["idempotencyKey", "supersessionKey", "correlationId"] as const) {
+    const key = header[field]
+    if (typeof key === "string" && key.length > keyLengthMax) {
+      return Effect.fail(
+        invalid(`header.${field}`, `is ${key.length} characters long; at most ${keyLengthMax} are taken`)
+      )
+    }
+  }
+  return Effect.void
+}
+
+const describe = (invalid: (field: string, problem: string) => InvalidInput) => ({ field, problem }: Malformed) =>
+  invalid(field.replace(/^input\./, ""), problem)
+
+const byteLength = (text: string): number => new TextEncoder().encode(text).byteLength

@@ -1,0 +1,154 @@
+/**
+ * What a driver refuses, beside what its store fails with.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { RuntimeState } from "./Runtime.js"
+
+const runtimeId = { runtimeId: Schema.String }
+
+/**
+ * The runtime's state does not allow the command.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NotReady extends Schema.TaggedError<NotReady>()("NotReady", {
+  ...runtimeId,
+  state: RuntimeState,
+  command: Schema.String
+}) {
+  readonly retryable = false
+  override get message(): string {
+    return `Runtime ${this.runtimeId} is ${this.state}: ${this.command} is refused. ${
+      this.state === "stopped" ? "Resume it first." : this.state === "retired" ? "Reset or recycle it first." : ""
+    }`.trimEnd()
+  }
+}
+
+/**
+ * The runtime was destroyed. It takes no command any more.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Destroyed extends Schema.TaggedError<Destroyed>()("Destroyed", runtimeId) {
+  readonly retryable = false
+  override get message(): string {
+    return `Runtime ${this.runtimeId} was destroyed. Use another id.`
+  }
+}
+
+/**
+ * The command has to wait until no run is open.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RunInProgress extends Schema.TaggedError<RunInProgress>()("RunInProgress", {
+  ...runtimeId,
+  runId: Schema.String,
+  command: Schema.String
+}) {
+  readonly retryable = true
+  override get message(): string {
+    return `${this.command} is refused while run ${this.runId} of ${this.runtimeId} is open. Wait for it or cancel it.`
+  }
+}
+
+/**
+ * Another owner claimed the runtime; this driver writes nothing any more until `takeOver`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class OwnershipLost extends Schema.TaggedError<OwnershipLost>()("OwnershipLost", {
+  ...runtimeId,
+  by: Schema.NullOr(Schema.Number)
+}) {
+  readonly retryable = false
+  override get message(): string {
+    return `Runtime ${this.runtimeId} was claimed by another owner (epoch ${
+      this.by ?? "unknown"
+    }). Take it over to go on.`
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
+  ...runtimeId,
+  queueDepthMax: Schema.Number
+}) {
+  readonly retryable = true
+  override get message(): string {
+    return `Runtime ${this.runtimeId} has ${this.queueDepthMax} active inputs, its limit. Try again when some are done.`
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export class InputTooLarge extends Schema.TaggedError<InputTooLarge>()("InputTooLarge", {
+  ...runtimeId,
+  bytes: Schema.Number,
+  inputBytesMax: Schema.Number
+}) {
+  readonly retryable = false
+  override get message(): string {
+    return `The input for ${this.runtimeId} has ${this.bytes} bytes; at most ${this.inputBytesMax} are taken.`
+  }
+}
+
+/**
+ * An argument is not what it should be. `problem` names the kind of value, never the value.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInput", {
+  ...runtimeId,
+  field: Schema.String,
+  problem: Schema.String
+}) {
+  readonly retryable = false
+  override get message(): string {
+    return `${this.field}: ${this.problem} (runtime ${this.runtimeId}). Nothing was written.`
+  }
+}
+
+/**
+ * No active input of that id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnknownInput extends Schema.TaggedError<UnknownInput>()("UnknownInput", {
+  ...runtimeId,
+  inputId: Schema.String,
+  phase: Schema.NullOr(Schema.String)
+}) {
+  readonly retryable = false
+  override get message(): string {
+    return this.phase === null
+      ? `Runtime ${this.runtimeId} has no active input ${this.inputId}.`
+      : `Input ${this.inputId} of ${this.runtimeId} is ${this.phase}; the command does not apply to it.`
+  }
+}
+
+/**
+ * A run would wait for its own runtime.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDeadlock", runtimeId) {
+  readonly retryable = false
+  override get message(): string {
+    return `A run of ${this.runtimeId} would wait for its own runtime, and so for ever.`
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Everything that could grow has a limit, refused with a typed error before anything is written.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** Active inputs of one runtime. */
+  readonly queueDepthMax: number
+  /** An input's encoded body, in bytes; blobs are counted by their own limit. */
+  readonly inputBytesMax: number
+  /** Above it an input's body goes into a blob instead of its row, in bytes. */
+  readonly inlineBytesMax: number
+  /** Above it a block's bytes go into a blob, in bytes. */
+  readonly blockInlineBytesMax: number
+  /** Length of an idempotency, supersession or correlation key, or of a note's key, in UTF-16 code units. */
+  readonly keyLengthMax: number
+  /** Length of a runtime id, in UTF-16 code units. */
+  readonly idLengthMax: number
+  /** Inputs staged together, and steers handed over at once. */
+  readonly batchInputsMax: number
+  /** Attempts charged to an input before it is abandoned. */
+  readonly attemptsMax: number
+  /** How often an input may be handed to a run at all, given-back ones included. */
+  readonly stagingsMax: number
+  /** Messages in one delta. */
+  readonly appendMessagesMax: number
+  /** Canonical text of all messages in one delta, in bytes. */
+  readonly appendBytesMax: number
+  /** The opaque snapshot, in bytes. */
+  readonly snapshotBytesMax: number
+  /** Commands folded into one commit. */
+  readonly foldCommandsMax: number
+  /** How long a command whose commit is in doubt waits for certainty, in milliseconds. */
+  readonly inDoubtMillis: number
+}
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const defaults: Limits = {
+  queueDepthMax: 10_000,
+  inputBytesMax: 4 * 1024 * 1024,
+  inlineBytesMax: 64 * 1024,
+  blockInlineBytesMax: 16 * 1024,
+  keyLengthMax: 512,
+  idLengthMax: 512,
+  batchInputsMax: 64,
+  attemptsMax: 3,
+  stagingsMax: 50,
+  appendMessagesMax: 1_000,
+  appendBytesMax: 8 * 1024 * 1024,
+  snapshotBytesMax: 64 * 1024 * 1024,
+  foldCommandsMax: 128,
+  inDoubtMillis: 5_000
+}

@@ -1,0 +1,84 @@
+/**
+ * The event log of a runtime. Events are dense per runtime and numbered inside the commit of their cause (I18).
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { BatchId, EpochMillis, InputId, RunId, Sequence } from "./Ids.js"
+import { Kind } from "./Input.js"
+import { AbandonReason, Failure, HoldReason } from "./InputState.js"
+import { Json } from "./Json.js"
+import { Lane } from "./Policy.js"
+import { Boundary } from "./Run.js"
+import { RuntimeState } from "./Runtime.js"
+import { Revision } from "./Session.js"
+
+const inputId = { inputId: InputId }
+const runId = { runId: RunId }
+
+/**
+ * What happened; `_tag` is the event's code and is stable.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const RuntimeEvent = Schema.Union(
+  Schema.TaggedStruct("input.accepted", { ...inputId, kind: Kind, lane: Schema.NullOr(Lane) }),
+  /** Consumed at admission; inputs consumed by a run are listed by its `run.boundary`. */
+  Schema.TaggedStruct("input.consumed", inputId),
+  Schema.TaggedStruct("input.superseded", { ...inputId, by: InputId }),
+  Schema.TaggedStruct("input.coalesced", { ...inputId, into: InputId }),
+  Schema.TaggedStruct("input.abandoned", { ...inputId, reason: AbandonReason, failure: Schema.NullOr(Failure) }),
+  Schema.TaggedStruct("input.held", { ...inputId, reason: HoldReason, until: Schema.NullOr(EpochMillis) }),
+  Schema.TaggedStruct("input.released", inputId),
+  Schema.TaggedStruct("input.recovered", inputId),
+  Schema.TaggedStruct("run.started", {
+    ...runId,
+    batchId: BatchId,
+    attempt: Schema.NonNegativeInt,
+    inputIds: Schema.Array(InputId)
+  }),
+  Schema.TaggedStruct("run.boundary", {
+    ...runId,
+    sequence: Sequence,
+    boundary: Boundary,
+    consumed: Schema.Array(InputId),
+    delivered: Schema.Array(InputId),
+    /** The messages that it appended: positions in the transcript, half-open. */
+    messages: Schema.Struct({ start: Sequence, end: Sequence })
+  }),
+  Schema.TaggedStruct("run.failed", {
+    ...runId,
+    failure: Failure,
+    requeued: Schema.Array(InputId),
+    retryAt: Schema.NullOr(EpochMillis)
+  }),
+  Schema.TaggedStruct("run.cancelled", { ...runId, reason: Schema.String }),
+  Schema.TaggedStruct("run.given_back", runId),
+  Schema.TaggedStruct("run.lost", runId),
+  Schema.TaggedStruct("runtime.state_changed", { from: RuntimeState, to: RuntimeState }),
+  Schema.TaggedStruct("runtime.paused", { paused: Schema.Boolean }),
+  Schema.TaggedStruct("session.rewritten", { revision: Revision, reason: Schema.String }),
+  Schema.TaggedStruct("session.snapshot_changed", { version: Sequence }),
+  Schema.TaggedStruct("session.cleared", {}),
+  /** An application's own event, appended by `publish`. */
+  Schema.TaggedStruct("runtime.published", { code: Schema.NonEmptyString, data: Json })
+)
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type RuntimeEvent = typeof RuntimeEvent.Type
+
+/**
+ * An event in its place: `number` is the cursor.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const EventRecord = Schema.Struct({ number: Sequence, at: EpochMillis, event: RuntimeEvent })
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface EventRecord extends Schema.Schema.Type<typeof EventRecord> {}

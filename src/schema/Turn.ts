@@ -1,0 +1,88 @@
+/**
+ * Hints of an input for the turn that it becomes part of.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import { Json } from "./Json.js"
+
+const optional = <A, I, R>(schema: Schema.Schema<A, I, R>) => Schema.optionalWith(schema, { exact: true })
+
+/**
+ * `queue`: with the next turn. `steer`: into the running run, at its next boundary.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const HandlingMode = Schema.Literal("queue", "steer")
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type HandlingMode = typeof HandlingMode.Type
+
+/**
+ * How a message wants to be shown.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const RenderMetadata = Schema.Struct({
+  class: optional(
+    Schema.Literal(
+      "user_prompt",
+      "peer_message",
+      "peer_request",
+      "peer_response",
+      "external_event",
+      "flow_step",
+      "continuation",
+      "system_notice",
+      "tool_scope_notice",
+      "ops_progress"
+    )
+  ),
+  salience: optional(Schema.Literal("background", "normal", "important", "urgent"))
+})
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface RenderMetadata extends Schema.Schema.Type<typeof RenderMetadata> {}
+
+/**
+ * @since 0.1.0
+ * @category schemas
+ */
+export const TurnMetadata = Schema.Struct({
+  handlingMode: optional(HandlingMode),
+  keepAlive: optional(Schema.Boolean),
+  skillReferences: optional(Schema.Array(Schema.String)),
+  flowToolOverlay: optional(Json),
+  additionalInstructions: optional(Schema.Array(Schema.String)),
+  model: optional(Schema.String),
+  provider: optional(Schema.String),
+  providerParams: optional(Json),
+  render: optional(RenderMetadata)
+})
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnMetadata extends Schema.Schema.Type<typeof TurnMetadata> {}
+
+/**
+ * The hints of a batch: in order, the last writer of a field wins, lists are joined.
+ *
+ * @since 0.1.0
+ * @category combining
+ */
+export const merge = (a: TurnMetadata, b: TurnMetadata): TurnMetadata => ({
+  ...a,
+  ...b,
+  ...joined("skillReferences", a, b),
+  ...joined("additionalInstructions", a, b)
+})
+
+const joined = (field: "skillReferences" | "additionalInstructions", a: TurnMetadata, b: TurnMetadata) =>
+  a[field] || b[field] ? { [field]: [...a[field] ?? [], ...b[field] ?? []] } : {}

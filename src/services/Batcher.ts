@@ -1,0 +1,126 @@
+/**
+ * Callers hand in requests, one worker at a time takes what is ready and answers it together. Drivers fold waiting
+ * commands with it, and the store groups waiting commits.
+ */
+import * as Arr from "effect/Array"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import { StoreClosed } from "../schema/StoreError.js"
+
+interface Entry<Request, A, E> {
+  readonly request: Request
+  readonly answer: Deferred.Deferred<Effect.Effect<A, E>, StoreClosed>
+}
+
+/** Starts background work under the scope's runtime, never in the caller's context, whose transaction it would inherit. */
+export interface Fork {
+  readonly closed: boolean
+  (effect: Effect.Effect<void>): void
+}
+
+export const makeFork: Effect.Effect<Fork, never, Scope.Scope> = Effect.gen(function*() {
+  const runtime = yield* Effect.runtime<never>()
+  const state = { closed: false }
+  const runFork = Runtime.runFork(runtime)
+  const scope = yield* Scope.make()
+  // Closed is known before the workers end: what they leave behind is answered, and nothing new is taken.
+  yield* Effect.addFinalizer((exit) =>
+    Effect.suspend(() => {
+      state.closed = true
+      return Scope.close(scope, exit)
+    })
+  )
+  const fork = (effect: Effect.Effect<void>): void => void runFork(effect, { scope })
+  return Object.defineProperty(fork, "closed", { get: () => state.closed }) as Fork
+})
+
+export interface Options<Request, A, E> {
+  readonly operation: string
+  readonly fork: Fork
+  /** How many requests from the front go together; at least 1. */
+  readonly take: (pending: ReadonlyArray<Request>) => number
+  /**
+   * Answers each request of the batch, in its order. Runs without interruption and never fails. An answer is an effect
+   * that its caller goes on with, so that one may be waited for without holding up the next batch.
+   */
+  readonly run: (batch: Arr.NonEmptyReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Effect.Effect<A, E>>>
+}
+
+/**
+ * An object over one array, not a fiber with a queue: there is one of it for each live runtime. The worker is forked
+ * when there is work and ends with it.
+ */
+export class Batcher<Request, A, E> {
+  private pending: Array<Entry<Request, A, E>> = []
+  private working = false
+
+  constructor(private readonly options: Options<Request, A, E>) {}
+
+  /**
+   * Waits for the request's answer. Interruption withdraws a request that no batch has taken; a taken one runs to its
+   * outcome without its caller. Requests that are not taken when the scope closes fail with `StoreClosed`.
+   */
+  submit(request: Request): Effect.Effect<A, E | StoreClosed> {
+    return Effect.suspend(() => {
+      const { fork, operation } = this.options
+      if (fork.closed) return Effect.fail(new StoreClosed({ operation }))
+      return Effect.flatMap(Deferred.make<Effect.Effect<A, E>, StoreClosed>(), (answer) => {
+        const entry: Entry<Request, A, E> = { request, answer }
+        this.pending.push(entry)
+        this.start()
+        return Effect.flatten(
+          Effect.onInterrupt(Deferred.await(answer), () => Effect.sync(() => this.withdraw(entry)))
+        )
+      })
+    })
+  }
+
+  private start(): void {
+    if (this.working) return
+    this.working = true
+    this.options.fork(
+      Effect.ensuring(
+        this.work,
+        Effect.suspend(() => {
+          this.working = false
+          const { fork, operation } = this.options
+          if (!fork.closed) return Effect.void
+          const left = this.pending
+          this.pending = []
+          return Effect.forEach(left, ({ answer }) => Deferred.fail(answer, new StoreClosed({ operation })), {
+            discard: true
+          })
+        })
+      )
+    )
+  }
+
+  /** It yields before each batch: who is ready to submit gets in, and a busy batcher starves nobody. */
+  private readonly work: Effect.Effect<void> = Effect.whileLoop({
+    while: () => this.pending.length > 0,
+    body: () => Effect.zipRight(Effect.yieldNow(), Effect.uninterruptible(Effect.suspend(() => this.next()))),
+    step: () => {}
+  })
+
+  private next(): Effect.Effect<void> {
+    if (this.pending.length === 0) return Effect.void
+    const count = Math.max(1, this.options.take(this.pending.map((entry) => entry.request)))
+    const batch = this.pending.splice(0, count)
+    if (!Arr.isNonEmptyArray(batch)) return Effect.void
+    return this.options.run(Arr.map(batch, (entry) => entry.request)).pipe(
+      Effect.matchCauseEffect({
+        onFailure: (cause) =>
+          Effect.forEach(batch, ({ answer }) => Deferred.failCause(answer, cause), { discard: true }),
+        onSuccess: (answers) =>
+          Effect.forEach(batch, ({ answer }, i) => Deferred.succeed(answer, answers[i]!), { discard: true })
+      })
+    )
+  }
+
+  private withdraw(entry: Entry<Request, A, E>): void {
+    const at = this.pending.indexOf(entry)
+    if (at >= 0) this.pending.splice(at, 1)
+  }
+}

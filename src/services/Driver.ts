@@ -1,0 +1,377 @@
+/**
+ * A driver owns one runtime: it takes commands, decides them in the core, commits, and only then answers.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Stream from "effect/Stream"
+import type { CloseReply } from "../core/Close.js"
+import type { InDoubt } from "../core/Recover.js"
+import type { OpenTurn } from "../core/Stage.js"
+import type { BlobError } from "../schema/BlobError.js"
+import type {
+  Destroyed,
+  InputTooLarge,
+  InvalidInput,
+  NotReady,
+  OwnershipLost,
+  QueueFull,
+  RunInProgress,
+  UnknownInput
+} from "../schema/DriverError.js"
+import type { BatchId, IdempotencyKey, InputId, RunId, RuntimeId, SessionId } from "../schema/Ids.js"
+import type { Draft, Input } from "../schema/Input.js"
+import type { AbandonReason, Failure, HoldReason, InputHead } from "../schema/InputState.js"
+import type { Json } from "../schema/Json.js"
+import type { WakeSignal } from "../schema/Policy.js"
+import type { AbandonReport, AcceptOutcome, RecoveryReport, RecycleReport, RetireReport } from "../schema/Report.js"
+import type { Note, OpenRun, Receipt, RunEvent, RunPrimitive } from "../schema/Run.js"
+import type { RuntimeState } from "../schema/Runtime.js"
+import type { EventRecord } from "../schema/RuntimeEvent.js"
+import type { RewriteDraft, SessionDelta, SessionHead } from "../schema/Session.js"
+import type {
+  AlongsideTimeout,
+  CommitError,
+  EventsPruned,
+  IdempotencyConflict,
+  InsideTransaction,
+  LoadError,
+  NoteConflict,
+  ReceiptConflict,
+  RecordCorrupt,
+  RunNotOpen,
+  SequenceMismatch,
+  SessionKeyMismatch,
+  StoreClosed,
+  TranscriptRevisionConflict
+} from "../schema/StoreError.js"
+import type { StoredInput } from "./RuntimeStore.js"
+
+/**
+ * What every command can fail with, beside its own refusals. After any of these, memory and rows agree: the command
+ * happened wholly or not at all (I3).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type CommandError = CommitError | OwnershipLost | InsideTransaction | StoreClosed
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type AcceptError =
+  | CommandError
+  | LoadError
+  | NotReady
+  | Destroyed
+  | QueueFull
+  | InputTooLarge
+  | InvalidInput
+  | IdempotencyConflict
+  | BlobError
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type BoundaryError =
+  | CommandError
+  | LoadError
+  | RunNotOpen
+  | SequenceMismatch
+  | ReceiptConflict
+  | SessionKeyMismatch
+  | TranscriptRevisionConflict
+  | NoteConflict
+  | AlongsideTimeout
+  | InvalidInput
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type SessionError =
+  | CommandError
+  | LoadError
+  | NotReady
+  | Destroyed
+  | RunInProgress
+  | SessionKeyMismatch
+  | TranscriptRevisionConflict
+  | InvalidInput
+
+/**
+ * An input of a run. The body is on the left when it can no longer be read; such a run is best held as `undecodable`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StagedInput {
+  readonly head: InputHead
+  readonly input: Either.Either<Input, RecordCorrupt | BlobError>
+}
+
+/**
+ * A run that was opened. The attempt is counted and durable; nothing has been executed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StagedRun {
+  readonly runId: RunId
+  readonly batchId: BatchId
+  /** The same for every attempt at the same inputs. */
+  readonly idempotencyKey: string
+  /** 1 for the first attempt. */
+  readonly attempt: number
+  readonly inputs: ReadonlyArray<StagedInput>
+  /** The readable inputs in the form that an executor takes. */
+  readonly primitive: RunPrimitive
+  /** The last boundary that an earlier attempt at this batch committed. */
+  readonly resume: Option.Option<OpenTurn>
+  /** Other batches that have begun a turn and not ended it. */
+  readonly openTurns: ReadonlyArray<OpenTurn>
+  /** The session that the run sees (I11). */
+  readonly session: Option.Option<SessionHead>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type StageOutcome =
+  | { readonly _tag: "staged"; readonly run: StagedRun }
+  | {
+    readonly _tag: "nothing"
+    readonly paused: boolean
+    /** When the earliest waiting input is ready, in epoch milliseconds. */
+    readonly nextReadyAt: Option.Option<number>
+  }
+
+/**
+ * A boundary to commit. `after` names the last boundary that the caller knows of, so that a repetition is recognised;
+ * without it, the one that the driver knows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BoundaryOptions<E = never, R = never> {
+  readonly runId: RunId
+  readonly after?: number
+  readonly delta?: SessionDelta
+  readonly notes?: ReadonlyArray<Note>
+  /**
+   * Joins the transaction, last, on the store's own client. It may run more than once, and only its SQL is undone with
+   * the boundary.
+   */
+  readonly alongside?: Effect.Effect<unknown, E, R>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface BoundaryOutcome {
+  readonly receipt: Receipt
+  /** The exact boundary had been committed before; nothing was written and no `alongside` was run. */
+  readonly alreadyApplied: boolean
+  /** The steers that the run was handed with this checkpoint. The next one consumes them. */
+  readonly steers: ReadonlyArray<StagedInput>
+  readonly session: Option.Option<SessionHead>
+}
+
+/**
+ * The commands and queries of one runtime. Commands that wait together are committed together; one that is refused
+ * takes no neighbour with it. Interruption withdraws a command that is not yet being committed; a command that is runs
+ * to its outcome without its caller.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  readonly runtimeId: RuntimeId
+  /** What was found when this driver last took the runtime. */
+  readonly recovery: Effect.Effect<RecoveryReport>
+
+  /** Durable when it answers `accepted` or `deduplicated` (I1). */
+  readonly accept: (input: Draft) => Effect.Effect<AcceptOutcome, AcceptError>
+  /** Freezes the next batch and opens a run for it. `nothing` when no input is ready or the runtime is paused. */
+  readonly stage: (options?: {
+    /** What stands for a blob that is gone: an error in its input, or a text that says so. Default `fail`. */
+    readonly missingBlob?: "fail" | "placeholder"
+  }) => Effect.Effect<StageOutcome, CommandError | LoadError | NotReady | Destroyed | RunInProgress>
+  /** Commits what was done so far, consumes the steers handed over before, and hands over those that wait. */
+  readonly checkpoint: <E = never, R = never>(
+    options: BoundaryOptions<E, R>
+  ) => Effect.Effect<BoundaryOutcome, BoundaryError | E, R>
+  /** Commits like a checkpoint, and leaves the steers where they are. */
+  readonly note: <E = never, R = never>(
+    options: BoundaryOptions<E, R>
+  ) => Effect.Effect<BoundaryOutcome, BoundaryError | E, R>
+  /** The last boundary: consumes the batch and the steers, stores the result, closes the run. */
+  readonly complete: <E = never, R = never>(
+    options: BoundaryOptions<E, R> & {
+      /** The typed result, encoded by whoever knows its schema. */
+      readonly result?: Json
+    }
+  ) => Effect.Effect<BoundaryOutcome, BoundaryError | E, R>
+  /** Closes the run as failed. Its batch is tried again, or abandoned when its attempts are used up. */
+  readonly fail: (options: {
+    readonly runId: RunId
+    readonly failure: Failure
+    /** Not tried again before, in epoch milliseconds. */
+    readonly visibleAt?: number
+    /** `false`: abandoned at once. Default `true`. */
+    readonly recoverable?: boolean
+  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  /** Closes the run and abandons what it had staged as `cancelled`. */
+  readonly cancel: (options: {
+    readonly runId: RunId
+    readonly reason: string
+  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  /** Rolls the run back: queued again as it was, no attempt charged. What a clean shutdown does. */
+  readonly giveBack: (options: {
+    readonly runId: RunId
+    readonly visibleAt?: number
+  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  /** Closes the run without charging it; its batch waits for `release`, or for the deadline. */
+  readonly hold: (options: {
+    readonly runId: RunId
+    readonly reason: HoldReason
+    readonly until?: number
+  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  /** Holds an input that waits, with its batch. */
+  readonly holdInput: (options: {
+    readonly inputId: InputId
+    readonly reason: HoldReason
+    readonly until?: number
+  }) => Effect.Effect<void, CommandError | UnknownInput>
+  /** Makes a held input ready, with its batch; the batch goes first. */
+  readonly release: (inputId: InputId) => Effect.Effect<void, CommandError | UnknownInput>
+  /** Ends every input that waits; what a run has staged is the run's. */
+  readonly abandonPending: (reason: AbandonReason) => Effect.Effect<AbandonReport, CommandError | Destroyed>
+
+  readonly onRunEvent: (event: RunEvent) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  /** Appends an application's event to the log. */
+  readonly publish: (code: string, data: Json) => Effect.Effect<void, CommandError | Destroyed | InvalidInput>
+  readonly onControl: (
+    command: "stop" | "resume"
+  ) => Effect.Effect<void, CommandError | NotReady | Destroyed | RunInProgress>
+
+  readonly attach: (agentRuntimeId?: string) => Effect.Effect<void, CommandError | NotReady | Destroyed>
+  /** Answers whether an executor was attached. */
+  readonly detach: Effect.Effect<boolean, CommandError>
+  readonly pause: Effect.Effect<void, CommandError | Destroyed>
+  readonly unpause: Effect.Effect<void, CommandError | Destroyed>
+  /** New inputs are refused, what waits is drained. */
+  readonly retire: Effect.Effect<RetireReport, CommandError | NotReady | Destroyed | RunInProgress>
+  /** Abandons what waits; refused while a run is open. The session stays. */
+  readonly reset: Effect.Effect<AbandonReport, CommandError | NotReady | Destroyed | RunInProgress>
+  /** Cancels the open run and refuses inputs until `resume`. What waits stays. */
+  readonly stop: Effect.Effect<AbandonReport, CommandError | NotReady | Destroyed | RunInProgress>
+  readonly resume: Effect.Effect<void, CommandError | NotReady | Destroyed | RunInProgress>
+  /** For ever: cancels the open run and abandons what waits. */
+  readonly destroy: Effect.Effect<AbandonReport, CommandError | NotReady | Destroyed | RunInProgress>
+  /** Forgets memory, keeps the work: the runtime is taken anew and rebuilt from its rows. */
+  readonly recycle: Effect.Effect<RecycleReport, CommandError | LoadError | NotReady | Destroyed | RunInProgress>
+  /** Takes the runtime anew. An open run is closed as lost; its executor's later boundaries are `RunNotOpen`. */
+  readonly recover: Effect.Effect<RecoveryReport, CommandError | LoadError>
+  /** `recover`, also after the runtime was lost to another owner: the only way back. */
+  readonly takeOver: Effect.Effect<RecoveryReport, CommandError | LoadError>
+  /** Requests with one of these intents are admitted without waking anybody. Stored, sorted, without duplicates. */
+  readonly setSilentIntents: (intents: ReadonlyArray<string>) => Effect.Effect<void, CommandError | Destroyed>
+
+  /** Replaces a range of the transcript, between runs. */
+  readonly rewrite: (
+    rewrite: RewriteDraft & { readonly replacement: ReadonlyArray<Json> }
+  ) => Effect.Effect<SessionHead, SessionError>
+  /** Appends, or replaces the snapshot, between runs. */
+  readonly commitSession: (
+    delta: Omit<SessionDelta, "rewrite">
+  ) => Effect.Effect<Option.Option<SessionHead>, SessionError>
+  /** Byte-exact compare-and-set of the snapshot; `null` stands for none. `false`: it was another one. */
+  readonly replaceSnapshotIfCurrent: (
+    expected: Uint8Array | null,
+    next: Uint8Array | null
+  ) => Effect.Effect<boolean, SessionError>
+  /** Removes transcript and snapshot. Inputs, receipts and lifecycle stay. */
+  readonly clearSession: Effect.Effect<void, SessionError>
+
+  readonly state: Effect.Effect<RuntimeState>
+  readonly isIdle: Effect.Effect<boolean>
+  readonly isIdleOrAttached: Effect.Effect<boolean>
+  readonly isPaused: Effect.Effect<boolean>
+  readonly silentIntents: Effect.Effect<ReadonlyArray<string>>
+  readonly openRun: Effect.Effect<Option.Option<OpenRun>>
+  readonly session: Effect.Effect<Option.Option<SessionHead>>
+  /** From memory while the input is active, from its row afterwards. */
+  readonly inputState: (inputId: InputId) => Effect.Effect<Option.Option<InputHead>, LoadError>
+  /** With its body; in which a large one is still a reference to a blob. */
+  readonly loadInput: (inputId: InputId) => Effect.Effect<Option.Option<StoredInput>, LoadError>
+  readonly inputByKey: (key: IdempotencyKey) => Effect.Effect<Option.Option<StoredInput>, LoadError>
+  /** In admission order. */
+  readonly activeInputIds: Effect.Effect<ReadonlyArray<InputId>>
+  /** The strongest signal since it was last taken. */
+  readonly takeSignal: Effect.Effect<WakeSignal>
+  /**
+   * Committed events behind `after`, and on as they are committed: dense, in order, without end. A slow reader reads
+   * rows and slows nobody.
+   */
+  readonly events: (options?: { readonly after?: number }) => Stream.Stream<EventRecord, LoadError | EventsPruned>
+}
+
+/**
+ * The driver of one runtime.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Driver extends Context.Tag("effect-burrow/Driver")<Driver, Service>() {}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type OpenError = CommitError | LoadError | InvalidInput | StoreClosed | InsideTransaction
+
+/**
+ * The drivers of this process: one for each runtime, taken and recovered at its first use. Ephemeral and persistent
+ * drivers are swapped here.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Drivers extends Context.Tag("effect-burrow/Drivers")<Drivers, {
+  readonly get: (runtimeId: RuntimeId | string) => Effect.Effect<Service, OpenError>
+}>() {}
+
+/**
+ * What a driver does with a batch whose run was lost with its process: try again (default), hold it as `in_doubt`, or
+ * settle it as `abandoned{outcome_unknown}`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type InDoubtPolicy = InDoubt
+
+/**
+ * The session that a driver begins when a delta names none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NewSessionId = (runtimeId: RuntimeId) => SessionId
+
+/**
+ * One runtime's driver as a service. Two mentions of it are the same driver.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (runtimeId: RuntimeId | string): Layer.Layer<Driver, OpenError, Drivers> =>
+  Layer.effect(Driver, Effect.flatMap(Drivers, (drivers) => drivers.get(runtimeId)))

@@ -1,0 +1,382 @@
+/**
+ * The typed `RuntimeStore` over an implementation's rows: schemas, errors, grouping of commits, spans and metrics, once
+ * for all implementations.
+ *
+ * @since 0.1.0
+ */
+import * as Arr from "effect/Array"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Commit from "../core/Commit.js"
+import * as Lifecycle from "../core/Lifecycle.js"
+import type { Outcome, Refusal, Rows } from "../core/Rows.js"
+import type { RuntimeId, SessionId, Stamp } from "../schema/Ids.js"
+import type { Receipt } from "../schema/Run.js"
+import type { SessionHead } from "../schema/Session.js"
+import * as StoreError from "../schema/StoreError.js"
+import { Batcher, makeFork } from "./Batcher.js"
+import * as codecs from "./codecs.js"
+import * as Metrics from "./Metrics.js"
+import type { Recovered, RuntimeStore } from "./RuntimeStore.js"
+import type { Encoded, Loaded } from "./RuntimeStoreEncoded.js"
+import { makeReads, type Reads } from "./RuntimeStoreReads.js"
+
+type Service = Context.Tag.Service<RuntimeStore>
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Commits in one transaction at most. Default 256. */
+  readonly groupCommitsMax?: number
+  /** How long an `alongside` may take, in milliseconds. Default 5000. */
+  readonly alongsideMillisMax?: number
+}
+
+/**
+ * Makes the service. The scope ends its background worker: commits that were taken finish first, waiting ones fail
+ * with `StoreClosed`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Service, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const { alongsideMillisMax = 5000, groupCommitsMax = 256 } = options
+    const reads = makeReads(encoded)
+    const fork = yield* makeFork
+    const group = new Batcher<Rows, Outcome, StoreError.CommitError>({
+      operation: "RuntimeStore.commit",
+      fork,
+      take: (pending) => distinctRuntimes(pending, groupCommitsMax),
+      run: (batch) => commitGroup(encoded, batch)
+    })
+
+    const commit: Service["commit"] = (write) =>
+      Effect.flatMap(encode(write), (rows) =>
+        Effect.flatMap(encoded.insideTransaction, (inside) =>
+          // A caller's own transaction holds the connection: its write joins it instead of waiting for it.
+          inside ? Effect.map(encoded.commit([rows]), (outcomes) => outcomes[0]!) : group.submit(rows)))
+
+    const commitWith: Service["commitWith"] = (write, alongside) =>
+      Effect.flatMap(encode(write), (rows) =>
+        encoded.commitWith(
+          rows,
+          Effect.timeoutFail(alongside, {
+            duration: alongsideMillisMax,
+            onTimeout: () => new StoreError.AlongsideTimeout({ runtimeId: write.runtimeId, alongsideMillisMax })
+          })
+        ))
+
+    const recover: Service["recover"] = (runtimeId, claimId, decide) =>
+      encoded.recover(
+        runtimeId,
+        claimId,
+        (loaded, epoch) =>
+          Either.flatMap(decodeLoaded(runtimeId, loaded), (recovered) =>
+            Either.flatMap(decide(recovered, { epoch, claimId }), ([write, reply]) =>
+              Either.gen(function*() {
+                const rows = yield* Either.mapLeft(codecs.rows(write), (cause) =>
+                  writeFailed(write, cause))
+                const runtime = rows.runtime ?? codecs.runtimeColumns(Commit.lifecycle(
+                  Lifecycle.rebind(recovered.lifecycle ?? Lifecycle.fresh, { epoch, claimId }),
+                  recovered.run
+                ))
+                return [{ ...rows, runtime }, reply] as const
+              })))
+      ).pipe(Effect.withSpan("RuntimeStore.recover", { attributes: attributes(encoded, runtimeId) }))
+
+    return {
+      ...reads,
+      ...makeWrites({ commit, commitWith, recover, reads }),
+      ...makeOAuth(encoded, reads),
+      insideTransaction: encoded.insideTransaction,
+      barrier: (runtimeId, token) =>
+        Effect.flatMap(
+          encoded.barrier(runtimeId, token.epoch, token.claimId),
+          (held) =>
+            held
+              ? Effect.void
+              : Effect.fail(new StoreError.StaleFence({ runtimeId, epoch: token.epoch, current: null }))
+        )
+    }
+  })
+
+/** From the front, one commit of each runtime: two of one runtime have an order, which a group has not. */
+const distinctRuntimes = (pending: ReadonlyArray<Rows>, max: number): number => {
+  const seen = new Set<string>()
+  for (const rows of pending) {
+    if (seen.size === max || seen.has(rows.runtimeId)) break
+    seen.add(rows.runtimeId)
+  }
+  return seen.size
+}
+
+const commitGroup = (
+  encoded: Encoded,
+  batch: Arr.NonEmptyReadonlyArray<Rows>
+): Effect.Effect<ReadonlyArray<Exit.Exit<Outcome, StoreError.CommitError>>> =>
+  encoded.commit(batch).pipe(
+    Effect.tap(() => Metrics.committed(encoded.name, batch.length)),
+    Effect.map(Arr.map((outcome) => Exit.succeed(outcome))),
+    // What could not be written together is tried alone, so that one member's trouble stays its own (I17). Whether an
+    // unknown commit happened is known for no member.
+    Effect.catchAll((error) =>
+      batch.length === 1 || error._tag === "CommitUnknown"
+        ? Effect.succeed(Arr.map(batch, () => Exit.fail(error)))
+        : Effect.forEach(batch, (rows) => Effect.exit(Effect.map(encoded.commit([rows]), (outcomes) => outcomes[0]!)))
+    )
+  )
+
+const writeFailed = (commit: Commit.Commit, cause: unknown) =>
+  new StoreError.WriteFailed({ operation: `a commit of runtime ${commit.runtimeId}`, cause })
+
+const encode = (commit: Commit.Commit): Effect.Effect<Rows, StoreError.WriteFailed> =>
+  Either.mapLeft(codecs.rows(commit), (cause) => writeFailed(commit, cause))
+
+const attributes = (encoded: Encoded, runtimeId: RuntimeId) => ({
+  "burrow.runtime.id": runtimeId,
+  "burrow.store": encoded.name
+})
+
+const decodeLoaded = (
+  runtimeId: RuntimeId,
+  loaded: Loaded
+): Either.Either<Recovered, StoreError.RecordCorrupt | StoreError.SchemaFromTheFuture> =>
+  Either.gen(function*() {
+    const corrupt = (record: string) => codecs.corrupt(runtimeId, record)
+    const lifecycle = loaded.runtime === null
+      ? null
+      : yield* codecs.lifecycle(runtimeId, loaded.runtime.record)
+    const run = loaded.runtime === null
+      ? null
+      : yield* Either.mapLeft(codecs.runOf(loaded.runtime), corrupt("the open run"))
+    const session = loaded.session === null
+      ? null
+      : yield* Either.mapLeft(codecs.sessionHead(loaded.session), corrupt("the session"))
+    const heads = loaded.inputs.map((row) =>
+      Either.mapLeft(codecs.inputHead(row), corrupt(`input ${codecs.excerpt(row.inputId)}`))
+    )
+    return {
+      lifecycle,
+      run,
+      session,
+      inputs: Arr.getRights(heads),
+      corrupt: Arr.getLefts(heads),
+      lastSequence: loaded.lastSequence,
+      hasReceipt: (runId: string, sequence: number) => loaded.receipts.has(`${runId}/${sequence}`)
+    }
+  })
+
+/** The error that each refusal is for those who made the write by hand. */
+const errorOf = (commit: Commit.Commit, refusal: Refusal) => {
+  const { runtimeId } = commit
+  const runId = commit.boundary?.receipt.runId ?? ""
+  const after = commit.boundary?.after ?? 0
+  switch (refusal._tag) {
+    case "StaleFence":
+      return new StoreError.StaleFence({ runtimeId, epoch: commit.stamp.token.epoch, current: refusal.current })
+    case "ReceiptConflict":
+      return new StoreError.ReceiptConflict({ runtimeId, runId, sequence: after + 1 })
+    case "RunNotOpen":
+      return new StoreError.RunNotOpen({ runtimeId, runId })
+    case "SequenceMismatch":
+      return new StoreError.SequenceMismatch({ runtimeId, runId, after, last: refusal.last })
+    case "SessionKeyMismatch":
+      return new StoreError.SessionKeyMismatch({
+        runtimeId,
+        expected: commit.session?.after.id ?? "",
+        actual: refusal.actual
+      })
+    case "TranscriptRevisionConflict":
+    case "SnapshotChanged":
+      return new StoreError.TranscriptRevisionConflict({
+        runtimeId,
+        expected: commit.session?.parent.revision ?? "",
+        actual: refusal._tag === "SnapshotChanged" ? "another snapshot" : refusal.actual
+      })
+    case "ContributorNotStaged":
+      return new StoreError.ContributorNotStaged({ runtimeId, runId })
+    case "NoteConflict":
+      return new StoreError.NoteConflict({ runtimeId, scope: refusal.scope, key: refusal.key })
+    case "KnownInput":
+      return new StoreError.IdempotencyConflict({
+        runtimeId,
+        key: refusal.known[0]?.idempotencyKey ?? null,
+        inputId: refusal.known[0]?.inputId ?? ""
+      })
+  }
+}
+
+type RefusalError = ReturnType<typeof errorOf>
+
+/** The refusal as the error that a driver's caller sees. */
+export const refused = errorOf
+
+const makeWrites = (over: Pick<Service, "commit" | "commitWith" | "recover"> & { readonly reads: Reads }) => {
+  const { commit, commitWith, reads, recover } = over
+
+  /** Writes, and fails with those refusals that this write can meet; any other would be a fault of the guard. */
+  const write = <const Tag extends RefusalError["_tag"]>(tags: ReadonlyArray<Tag>, commitment: Commit.Commit) =>
+    Effect.flatMap(commit(commitment), settle(tags, commitment))
+
+  const changeSnapshot = (
+    runtimeId: RuntimeId,
+    stamp: Stamp,
+    change: Pick<Commit.SessionWrite, "snapshot" | "expected">
+  ): Effect.Effect<
+    boolean,
+    StoreError.CommitError | StoreError.StoreClosed | StoreError.StaleFence | StoreError.LoadError
+  > =>
+    Effect.flatMap(reads.loadSession(runtimeId), (session) =>
+      Option.match(session, {
+        // Nothing to change, but the token counts all the same.
+        onNone: () => Effect.as(write(["StaleFence"], Commit.make(runtimeId, stamp, {})), false),
+        onSome: (parent) => {
+          const commitment = Commit.make(runtimeId, stamp, { session: sameTranscript(parent, change) })
+          return Effect.flatMap(commit(commitment), (outcome) =>
+            outcome._tag !== "Refused"
+              ? Effect.succeed(true)
+              : outcome.by._tag === "SnapshotChanged"
+              ? Effect.succeed(false)
+              : outcome.by._tag === "StaleFence"
+              ? Effect.fail(errorOf(commitment, outcome.by) as StoreError.StaleFence)
+              // The session moved between the read and the write: compare with what it is now.
+              : changeSnapshot(runtimeId, stamp, change))
+        }
+      }))
+
+  const commitSession = (runtimeId: RuntimeId, stamp: Stamp, session: Commit.SessionWrite) =>
+    Effect.asVoid(write(
+      ["StaleFence", "SessionKeyMismatch", "TranscriptRevisionConflict"],
+      Commit.make(runtimeId, stamp, { session })
+    ))
+
+  const commitWithin = <E, R>(
+    commitment: Commit.Commit,
+    alongside: Effect.Effect<unknown, E, R> | undefined
+  ): Effect.Effect<
+    Outcome,
+    StoreError.CommitError | StoreError.StoreClosed | StoreError.AlongsideTimeout | E,
+    R
+  > => alongside === undefined ? commit(commitment) : commitWith(commitment, alongside)
+
+  const atomicApply: Service["atomicApply"] = (runtimeId, boundary) => {
+    const receipt: Receipt = {
+      ...boundary.receiptDraft,
+      sequence: boundary.after + 1,
+      commitDigest: boundary.commitDigest,
+      at: boundary.at
+    }
+    const { delta, sessionStoreKey } = boundary
+    if (delta && sessionStoreKey !== undefined && delta.after.id !== sessionStoreKey) {
+      return Effect.fail(mismatch(runtimeId, sessionStoreKey, delta.after))
+    }
+    const commitment = Commit.make(runtimeId, boundary.stamp, {
+      lifecycle: Commit.lifecycle(
+        boundary.lifecycle.record,
+        receipt.boundary === "final"
+          ? null
+          : boundary.lifecycle.run && { ...boundary.lifecycle.run, sequence: receipt.sequence }
+      ),
+      inputs: boundary.inputUpdates ?? [],
+      session: delta ?? null,
+      boundary: { after: boundary.after, receipt, result: boundary.result ?? null },
+      notes: boundary.notes ?? [],
+      events: boundary.events ?? []
+    })
+    return commitWithin(commitment, boundary.alongside).pipe(
+      Effect.flatMap(settle(
+        [
+          "StaleFence",
+          "ReceiptConflict",
+          "RunNotOpen",
+          "SequenceMismatch",
+          "SessionKeyMismatch",
+          "TranscriptRevisionConflict",
+          "ContributorNotStaged",
+          "NoteConflict"
+        ],
+        commitment
+      )),
+      Effect.map((alreadyApplied) => ({ receipt, alreadyApplied })),
+      Effect.withSpan("RuntimeStore.atomicApply", {
+        attributes: { "burrow.runtime.id": runtimeId, "burrow.run.id": receipt.runId }
+      })
+    )
+  }
+
+  return {
+    commit,
+    commitWith,
+    recover,
+    atomicApply,
+    claim: (runtimeId, claimId) =>
+      recover(runtimeId, claimId, (_, token) => Either.right([Commit.make(runtimeId, { token, n: 0 }, {}), token])),
+    persistInputState: (runtimeId, stamp, record) =>
+      Effect.asVoid(write(["StaleFence", "IdempotencyConflict"], Commit.make(runtimeId, stamp, { inputs: [record] }))),
+    commitMachineLifecycle: (runtimeId, stamp, lifecycle, inputs) =>
+      Effect.asVoid(write(["StaleFence", "IdempotencyConflict"], Commit.make(runtimeId, stamp, { lifecycle, inputs }))),
+    commitSessionSnapshot: commitSession,
+    commitSessionTranscriptRewriteSnapshot: commitSession,
+    clearSessionSnapshot: (runtimeId, stamp) =>
+      Effect.asVoid(changeSnapshot(runtimeId, stamp, { snapshot: null, expected: undefined })),
+    replaceSessionSnapshotIfCurrent: (runtimeId, stamp, expected, snapshot) =>
+      changeSnapshot(runtimeId, stamp, { snapshot, expected }),
+    clearSessionSnapshotIfCurrent: (runtimeId, stamp, expected) =>
+      changeSnapshot(runtimeId, stamp, { snapshot: null, expected }),
+    persistOpsLifecycle: (runtimeId, stamp, ops) =>
+      Effect.asVoid(write(["StaleFence"], Commit.make(runtimeId, stamp, { ops }))),
+    deleteOpsLifecycle: (runtimeId, stamp) =>
+      Effect.asVoid(write(["StaleFence"], Commit.make(runtimeId, stamp, { ops: null })))
+  } satisfies Partial<Service>
+}
+
+const settle =
+  <const Tag extends RefusalError["_tag"]>(tags: ReadonlyArray<Tag>, commitment: Commit.Commit) =>
+  (outcome: Outcome): Effect.Effect<boolean, Extract<RefusalError, { readonly _tag: Tag }>> => {
+    if (outcome._tag !== "Refused") return Effect.succeed(outcome._tag === "AlreadyApplied")
+    const error = errorOf(commitment, outcome.by)
+    return (tags as ReadonlyArray<string>).includes(error._tag)
+      ? Effect.fail(error as Extract<RefusalError, { readonly _tag: Tag }>)
+      : Effect.die(error)
+  }
+
+const sameTranscript = (
+  parent: SessionHead,
+  change: Pick<Commit.SessionWrite, "snapshot" | "expected">
+): Commit.SessionWrite => ({
+  parent,
+  after: { ...parent, version: parent.version + 1 },
+  keep: parent.length,
+  append: [],
+  rewrite: null,
+  ...change
+})
+
+const mismatch = (runtimeId: RuntimeId, expected: SessionId, actual: SessionHead) =>
+  new StoreError.SessionKeyMismatch({ runtimeId, expected, actual: actual.id })
+
+const OAUTH_CELL = "auth_oauth_flow"
+
+const makeOAuth = (encoded: Encoded, reads: Reads) => {
+  const encodeFlows = (flows: Parameters<Service["persistAuthOAuthFlowSnapshot"]>[0]) =>
+    Either.mapLeft(
+      codecs.oauth(flows),
+      (cause) => new StoreError.WriteFailed({ operation: "the login flow snapshot", cause })
+    )
+  return {
+    persistAuthOAuthFlowSnapshot: (flows) => encoded.updateCell(OAUTH_CELL, () => encodeFlows(flows)),
+    loadAuthOAuthFlowSnapshot: Effect.flatMap(encoded.readCell(OAUTH_CELL), reads.decodeFlows),
+    updateAuthOAuthFlowSnapshot: (f) =>
+      encoded.updateCell(
+        OAUTH_CELL,
+        (bytes) => reads.decodeFlows(bytes).pipe(Effect.flatMap(f), Effect.flatMap(encodeFlows))
+      )
+  } satisfies Partial<Service>
+}

@@ -1,0 +1,6 @@
+/**
+ * @since 0.1.0
+ */
+export * as BlobStoreConformance from "./testing/BlobStoreConformance.js"
+export * as Conformance from "./testing/Conformance.js"
+export * as IdGeneratorSequence from "./testing/IdGeneratorSequence.js"
