@@ -3,4 +3,6 @@
  */
 export * as BlobStoreConformance from "./testing/BlobStoreConformance.js"
 export * as Conformance from "./testing/Conformance.js"
+export * as DriverConformance from "./testing/DriverConformance.js"
 export * as IdGeneratorSequence from "./testing/IdGeneratorSequence.js"
+export * as RuntimeStoreConformance from "./testing/RuntimeStoreConformance.js"

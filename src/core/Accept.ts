@@ -145,9 +145,7 @@ const consumedAtOnce = (step: Step, head: InputHead, payload: string): Transitio
 const replaceable = (state: State.DriverState, head: InputHead): InputHead | undefined => {
   const scope = State.scopeOf(head)
   if (scope === undefined) return undefined
-  const older = Option.getOrUndefined(
-    Option.flatMap(HashMap.get(state.byScope, scope), (id) => HashMap.get(state.active, id))
-  )
+  const older = State.newestOf(state, scope)
   return older !== undefined && canApply(older.phase, "supersede") && older.receipt === null ? older : undefined
 }
 

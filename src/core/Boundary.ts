@@ -71,7 +71,9 @@ export const boundary =
     const last = run?.id === runId ? run.sequence : undefined
     const after = command.after ?? last ?? 0
     if (facts.receipt !== null && (last === undefined || after < last)) {
-      return repeated(step, command, facts.receipt, env.sha256)
+      const again = repeated(step, command, facts.receipt, env.sha256)
+      // Who names no predecessor does not speak of the first boundary, but of the run, which is over.
+      if (Either.isRight(again) || command.after !== undefined) return again
     }
     if (run === null || last === undefined) return Either.left(new RunNotOpen({ runtimeId, runId }))
     if (after !== last) return Either.left(new SequenceMismatch({ runtimeId, runId, after, last }))
@@ -90,10 +92,18 @@ const repeated = (
   sha256: Sha256
 ): Either.Either<Transition<BoundaryReply>, ReceiptConflict> =>
   digestOf(sha256, command, receipt) === receipt.commitDigest && receipt.boundary === command.kind
-    ? Either.right(step.finish({ receipt, alreadyApplied: true, delivered: [], session: step.state.session }))
+    ? Either.right(
+      step.finish({ receipt, alreadyApplied: true, delivered: stillHanded(step.state, receipt), session: step.state.session })
+    )
     : Either.left(
       new ReceiptConflict({ runtimeId: step.state.runtimeId, runId: receipt.runId, sequence: receipt.sequence })
     )
+
+/** Who repeats a checkpoint has not seen its steers, which the next boundary consumes. */
+const stillHanded = (state: State.DriverState, receipt: Receipt): ReadonlyArray<InputHead> =>
+  receipt.boundary === "checkpoint" && state.run?.id === receipt.runId && state.run.sequence === receipt.sequence
+    ? State.delivered(state)
+    : []
 
 const digestOf = (
   sha256: Sha256,
@@ -192,5 +202,8 @@ const handOver = (step: Step, runId: RunId, limits: Limits): ReadonlyArray<Input
     if (ready.length === limits.batchInputsMax) break
     if (head.policy.apply === "stage_run_boundary") ready.push(head)
   }
-  return ready.map((head) => step.move(head, "stage", { run: runId, stagings: head.stagings + 1, readyAt: null }))
+  return ready.map((head) => {
+    if (head.phase === "held") step.emit({ _tag: "input.released", inputId: head.id })
+    return step.move(head, "stage", { run: runId, stagings: head.stagings + 1, readyAt: null, hold: null })
+  })
 }

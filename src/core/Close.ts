@@ -1,16 +1,14 @@
 /**
  * The ends of a run without a final boundary. Each gives the run's inputs one of four fates.
  *
- *               batch                                 steers handed over     attempt
- *   fail        queued again, or abandoned            queued again           charged
- *   lost        as fail, by the application's policy  queued again           charged
- *   give back   queued again                          queued again           not charged
- *   hold        held                                  queued again           not charged
- *   cancel      abandoned{cancelled}                  abandoned{cancelled}   -
+ *               batch                                 steers handed over          attempt, staging
+ *   fail        queued again, or abandoned            queued again, or abandoned  charged
+ *   lost        as fail, by the application's policy  queued again, or abandoned  charged
+ *   give back   queued again                          queued again                not charged
+ *   hold        held                                  queued again                not charged
+ *   cancel      abandoned{cancelled}                  abandoned{cancelled}        -
  */
 import * as Either from "effect/Either"
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 import { UnknownInput } from "../schema/DriverError.js"
 import type { InputId, RunId, Stamp } from "../schema/Ids.js"
 import type { AbandonReason, Failure, HoldReason, InputHead } from "../schema/InputState.js"
@@ -94,10 +92,10 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
   }
   if (command._tag !== "cancel") {
     for (const head of steers) {
-      if (head.stagings >= limits.stagingsMax) {
+      if (command._tag === "fail" && head.stagings >= limits.stagingsMax) {
         abandoned.push(head.id)
         step.abandon(head, { _tag: "max_attempts_exhausted", attempts: head.attempt })
-      } else requeue(step, head, { readyAt: null })
+      } else requeue(step, command._tag === "fail" ? head : unstaged(head), { readyAt: null })
     }
   }
   step.lifecycle({ run: null })
@@ -119,11 +117,9 @@ export const lastReceipt = (step: Step): Partial<Pick<InputHead, "receipt">> => 
   return run !== null && run.sequence > 0 ? { receipt: { runId: run.id, sequence: run.sequence } } : {}
 }
 
-const uncharged = (head: InputHead): InputHead => ({
-  ...head,
-  attempt: Math.max(0, head.attempt - 1),
-  stagings: Math.max(0, head.stagings - 1)
-})
+const unstaged = (head: InputHead): InputHead => ({ ...head, stagings: Math.max(0, head.stagings - 1) })
+
+const uncharged = (head: InputHead): InputHead => ({ ...unstaged(head), attempt: Math.max(0, head.attempt - 1) })
 
 export const requeue = (step: Step, head: InputHead, change: Partial<InputHead>): InputHead =>
   step.move(head, "requeue", { run: null, hold: null, ...change })
@@ -136,12 +132,9 @@ export const dropReplaced = (step: Step, heads: ReadonlyArray<InputHead>): void 
     if (head === undefined || scope === undefined || head.receipt !== null || !canApply(head.phase, "supersede")) {
       continue
     }
-    const newer = Option.flatMap(
-      HashMap.get(step.state.byScope, scope),
-      (newest) => HashMap.get(step.state.active, newest)
-    )
-    if (Option.isSome(newer) && newer.value.sequence > head.sequence && newer.value.policy.queue !== "fifo") {
-      replace(step, head, newer.value, newer.value.policy.queue === "coalesce" ? "coalesce" : "supersede")
+    const newer = State.newestOf(step.state, scope)
+    if (newer !== undefined && newer.sequence > head.sequence && newer.policy.queue !== "fifo") {
+      replace(step, head, newer, newer.policy.queue === "coalesce" ? "coalesce" : "supersede")
     }
   }
 }

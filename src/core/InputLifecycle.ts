@@ -8,7 +8,7 @@
  *     │        staged ───────┘
  *     │         │ consume        queued, held ──> superseded | coalesced
  *     v         v                any of the three ──> abandoned
- *   consumed  consumed
+ *   consumed  consumed           held ──> staged, when its deadline is past
  *
  * The phases `accepted`, `applied` and `applied_pending_consumption` come from foreign data and leave at recovery.
  */
@@ -20,7 +20,7 @@ const foreign = ["accepted", "applied", "applied_pending_consumption"] as const
 
 const transitions: { readonly [T in Trigger]: { readonly from: ReadonlyArray<Phase>; readonly to: Phase } } = {
   stage: { from: ["queued", "held"], to: "staged" },
-  requeue: { from: ["staged", "held", "queued", ...foreign], to: "queued" },
+  requeue: { from: ["staged", "held", ...foreign], to: "queued" },
   hold: { from: ["staged", "queued"], to: "held" },
   consume: { from: ["staged", ...foreign], to: "consumed" },
   supersede: { from: ["queued", "held"], to: "superseded" },

@@ -61,7 +61,7 @@ export const recover =
     for (const head of found.inputs) state = State.put(state, head)
     state = { ...state, run: found.run }
 
-    const step = new Step(state, stamp, now)
+    const step = new Step(State.promote(state, now), stamp, now)
     const tally = { requeued: 0, consumed: 0, abandoned: 0 }
     const lost = lastReceipt(step)
     const dead = exhausted(State.batchOfRun(state), limits)

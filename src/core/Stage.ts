@@ -2,6 +2,7 @@
  * Staging: which inputs go next, as a batch that is frozen and counted before it is executed.
  */
 import * as Either from "effect/Either"
+import * as HashMap from "effect/HashMap"
 import { Destroyed, NotReady, RunInProgress } from "../schema/DriverError.js"
 import type { BatchId, RunId, Stamp } from "../schema/Ids.js"
 import type { InputHead } from "../schema/InputState.js"
@@ -140,12 +141,12 @@ const open = (
   })
 }
 
+/** Work follows the batches that wait, not the inputs. */
 const openTurns = (state: State.DriverState, except: BatchId): ReadonlyArray<OpenTurn> => {
-  const turns = new Map<BatchId, OpenTurn>()
-  for (const head of State.activeHeads(state)) {
-    if (head.batch !== null && head.receipt !== null && head.batch !== except) {
-      turns.set(head.batch, { batchId: head.batch, ...head.receipt })
-    }
+  const turns: Array<OpenTurn> = []
+  for (const batchId of HashMap.keys(state.batches)) {
+    const receipt = State.members(state, batchId)[0]?.receipt ?? null
+    if (receipt !== null && batchId !== except) turns.push({ batchId, ...receipt })
   }
-  return [...turns.values()]
+  return turns
 }

@@ -2,6 +2,7 @@
  * What a driver knows of its runtime: heads of active inputs, and indexes over them that are derived from the heads by
  * `put` alone. Immutable; a change shares what it does not touch.
  */
+import * as Data from "effect/Data"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Order from "effect/Order"
@@ -19,6 +20,9 @@ interface WaitKey {
   readonly at: number
   readonly sequence: number
 }
+
+/** Keys are looked up by `Equal`, not by the order alone: a plain object would never be found again. */
+const waitKey = (at: number, sequence: number): WaitKey => Data.struct({ at, sequence })
 
 const byTime: Order.Order<WaitKey> = Order.combine(
   Order.mapInput(Order.number, (key: WaitKey) => key.at),
@@ -40,8 +44,8 @@ export interface DriverState {
   readonly nextSequence: number
   readonly active: HashMap.HashMap<InputId, InputHead>
   readonly byKey: HashMap.HashMap<IdempotencyKey, InputId>
-  /** The newest active input of each supersession scope. */
-  readonly byScope: HashMap.HashMap<string, InputId>
+  /** The active inputs of each supersession scope; the newest is the one that a newer one replaces. */
+  readonly byScope: HashMap.HashMap<string, SortedMap.SortedMap<number, InputId>>
   readonly batches: HashMap.HashMap<BatchId, SortedMap.SortedMap<number, InputId>>
   /** Staged under the open run. */
   readonly staged: SortedMap.SortedMap<number, InputId>
@@ -146,7 +150,7 @@ const leave = (state: DriverState, head: InputHead): DriverState => {
     case "waiting":
       // It may have been promoted since: it is in one of the two.
       return inLine(
-        { ...state, waiting: SortedMap.remove(state.waiting, { at: place.at, sequence: head.sequence }) },
+        { ...state, waiting: SortedMap.remove(state.waiting, waitKey(place.at, head.sequence)) },
         lineOf(head),
         SortedMap.remove(head.sequence)
       )
@@ -165,37 +169,35 @@ const enter = (state: DriverState, head: InputHead): DriverState => {
     case "waiting":
       return {
         ...state,
-        waiting: SortedMap.set(state.waiting, { at: place.at, sequence: head.sequence }, head.id)
+        waiting: SortedMap.set(state.waiting, waitKey(place.at, head.sequence), head.id)
       }
   }
 }
 
-const inBatch = (state: DriverState, head: InputHead, present: boolean): DriverState => {
-  if (head.batch === null) return state
-  const members = Option.getOrElse(HashMap.get(state.batches, head.batch), () => emptyLine)
-  const next = present
-    ? SortedMap.set(members, head.sequence, head.id)
-    : SortedMap.remove(members, head.sequence)
-  return {
-    ...state,
-    batches: SortedMap.size(next) === 0
-      ? HashMap.remove(state.batches, head.batch)
-      : HashMap.set(state.batches, head.batch, next)
-  }
+type Members<K> = HashMap.HashMap<K, SortedMap.SortedMap<number, InputId>>
+
+const member = <K>(groups: Members<K>, group: K, head: InputHead, present: boolean): Members<K> => {
+  const ids = Option.getOrElse(HashMap.get(groups, group), () => emptyLine)
+  const next = present ? SortedMap.set(ids, head.sequence, head.id) : SortedMap.remove(ids, head.sequence)
+  return SortedMap.size(next) === 0 ? HashMap.remove(groups, group) : HashMap.set(groups, group, next)
 }
 
-/** The newest of a scope is the one that others are superseded by. */
+const inBatch = (state: DriverState, head: InputHead, present: boolean): DriverState =>
+  head.batch === null ? state : { ...state, batches: member(state.batches, head.batch, head, present) }
+
 const inScope = (state: DriverState, head: InputHead): DriverState => {
   const scope = scopeOf(head)
-  if (scope === undefined) return state
-  const newest = Option.flatMap(HashMap.get(state.byScope, scope), (id) => HashMap.get(state.active, id))
-  const isNewest = Option.isNone(newest) || newest.value.sequence <= head.sequence
-  if (!isNewest) return state
-  return {
-    ...state,
-    byScope: isTerminal(head) ? HashMap.remove(state.byScope, scope) : HashMap.set(state.byScope, scope, head.id)
-  }
+  return scope === undefined ? state : { ...state, byScope: member(state.byScope, scope, head, !isTerminal(head)) }
 }
+
+/** The newest active input of a scope. */
+export const newestOf = (state: DriverState, scope: string): InputHead | undefined =>
+  Option.getOrUndefined(
+    HashMap.get(state.byScope, scope).pipe(
+      Option.flatMap(SortedMap.lastOption),
+      Option.flatMap(([, id]) => HashMap.get(state.active, id))
+    )
+  )
 
 /** The one place where a head enters, changes or leaves the state. Terminal heads leave it. */
 export const put = (state: DriverState, head: InputHead): DriverState => {

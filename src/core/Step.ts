@@ -120,7 +120,8 @@ export class Step {
     const from = State.runtimeState(this.before)
     const to = State.runtimeState(this.state)
     // Starting and ending a run have events of their own.
-    if (from !== to && this.lifecycleChanged && from !== "running" && to !== "running") {
+    const byRunAlone = this.before.phase === this.state.phase && (from === "running" || to === "running")
+    if (from !== to && this.lifecycleChanged && !byRunAlone) {
       this.emit({ _tag: "runtime.state_changed", from, to })
     }
     return {

@@ -50,7 +50,7 @@ export const layer = (
   StoreOpenFailed | StoreOwned | SchemaFromTheFuture
 > =>
   DriverPersistent.layerWith(options).pipe(
-    Layer.provideMerge(BlobStoreSql.layer),
+    Layer.provideMerge(BlobStoreSql.layer()),
     Layer.provideMerge(RuntimeStoreSqlite.layer(options)),
     Layer.provideMerge(Layer.merge(DigestNode.layer, IdGeneratorUuid.layer))
   )

@@ -139,16 +139,3 @@ export class UnknownInput extends Schema.TaggedError<UnknownInput>()("UnknownInp
       : `Input ${this.inputId} of ${this.runtimeId} is ${this.phase}; the command does not apply to it.`
   }
 }
-
-/**
- * A run would wait for its own runtime.
- *
- * @since 0.1.0
- * @category errors
- */
-export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDeadlock", runtimeId) {
-  readonly retryable = false
-  override get message(): string {
-    return `A run of ${this.runtimeId} would wait for its own runtime, and so for ever.`
-  }
-}

@@ -67,8 +67,14 @@ export const make = <A, I>(options: {
     version,
     encode: (value) =>
       encodeValue(value).pipe(
-        Either.map((encoded) => JSON.stringify({ kind, version, value: encoded })),
-        Either.mapLeft(describe)
+        Either.mapLeft(describe),
+        Either.flatMap((encoded) =>
+          Either.try({
+            try: () => JSON.stringify({ kind, version, value: encoded }),
+            // `Json` fields are not checked by their schema: a bigint or a cycle is met here first.
+            catch: () => new Malformed({ field: "$", problem: "has no JSON form" })
+          })
+        )
       ),
     decode: (text) => {
       const record = parse(text)

@@ -66,7 +66,7 @@ const write = (value: unknown, path: string, depth: number): string => {
     return JSON.stringify(value)
   }
   if (Array.isArray(value)) {
-    return `[${value.map((item, i) => write(item, `${path}[${i}]`, depth + 1)).join(",")}]`
+    return `[${Array.from(value, (item, i) => write(item, `${path}[${i}]`, depth + 1)).join(",")}]`
   }
   if (typeof value === "object" && isPlain(value)) {
     const members = Object.keys(value).sort().flatMap((key) => {

@@ -67,7 +67,8 @@ export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Ser
       Effect.flatMap(encode(write), (rows) =>
         encoded.commitWith(
           rows,
-          Effect.timeoutFail(alongside, {
+          // A driver's worker is not interrupted; what it runs for others must be, or there would be no limit.
+          Effect.timeoutFail(Effect.interruptible(alongside), {
             duration: alongsideMillisMax,
             onTimeout: () => new StoreError.AlongsideTimeout({ runtimeId: write.runtimeId, alongsideMillisMax })
           })
@@ -89,7 +90,12 @@ export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Ser
                 ))
                 return [{ ...rows, runtime }, reply] as const
               })))
-      ).pipe(Effect.withSpan("RuntimeStore.recover", { attributes: attributes(encoded, runtimeId) }))
+      ).pipe(
+        Effect.withSpan("RuntimeStore.recover", {
+          captureStackTrace: false,
+          attributes: attributes(encoded, runtimeId)
+        })
+      )
 
     return {
       ...reads,
@@ -306,6 +312,7 @@ const makeWrites = (over: Pick<Service, "commit" | "commitWith" | "recover"> & {
       )),
       Effect.map((alreadyApplied) => ({ receipt, alreadyApplied })),
       Effect.withSpan("RuntimeStore.atomicApply", {
+        captureStackTrace: false,
         attributes: { "burrow.runtime.id": runtimeId, "burrow.run.id": receipt.runId }
       })
     )

@@ -167,11 +167,16 @@ const loadTranscript = (encoded: Encoded): Service["loadTranscript"] => (runtime
       start,
       Math.min(page.limit ?? LIMIT, Math.max(0, pin.length - start))
     )
-    if (page.at && page.at.revision !== head.revision && pin.length > 0) {
-      const last = yield* encoded.readMessages(runtimeId, pin.length - 1, 1)
-      if (last[0]?.revision !== pin.revision) {
-        return yield* new TranscriptRevisionConflict({ runtimeId, expected: pin.revision, actual: head.revision })
-      }
+    // The revision of the pinned transcript's last message covers all before it: looked at behind the messages, it tells
+    // whether they are of that transcript.
+    const last = pin.length === 0 || (rows.length > 0 && start + rows.length === pin.length)
+      ? rows.at(-1)
+      : (yield* encoded.readMessages(runtimeId, pin.length - 1, 1))[0]
+    if (pin.length > 0 && last?.revision !== pin.revision) {
+      const actual = (yield* encoded.readSession(runtimeId))?.revision ?? ""
+      // Rewritten between the reads: what was asked for is the transcript as it is.
+      if (page.at === undefined && actual !== head.revision) return yield* loadTranscript(encoded)(runtimeId, page)
+      return yield* new TranscriptRevisionConflict({ runtimeId, expected: pin.revision, actual })
     }
     const messages = yield* Effect.forEach(
       rows,

@@ -132,10 +132,11 @@ export const inputHead = (row: InputHeadRow): Either.Either<InputHead, Envelope.
         stagings: row.stagings,
         batch: row.batchId,
         run: row.runId,
-        receipt: row.receiptRunId === null ? null : { runId: row.receiptRunId, sequence: row.receiptSequence },
+        receipt: row.receiptRunId === null && row.receiptSequence === null ? null : { runId: row.receiptRunId, sequence: row.receiptSequence },
         readyAt: row.readyAt,
         hold: row.hold,
-        recorded: row.recorded === 1,
+        // Anything else is for the schema to refuse: SQLite columns take any value.
+        recorded: isFlag(row.recorded) ? row.recorded === 1 : row.recorded,
         outcome: ended,
         failure: failed,
         updatedAt: row.updatedAt
@@ -149,6 +150,8 @@ export const inputHead = (row: InputHeadRow): Either.Either<InputHead, Envelope.
     }
     return decoded
   })
+
+const isFlag = (column: unknown): boolean => column === 0 || column === 1
 
 const isEnded = (phase: InputHead["phase"]): boolean =>
   phase === "consumed" || phase === "superseded" || phase === "coalesced" || phase === "abandoned"

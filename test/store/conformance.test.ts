@@ -1,5 +1,5 @@
-import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as FileSystem from "@effect/platform/FileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -13,9 +13,14 @@ import { RuntimeStore } from "../../src/services/RuntimeStore.js"
 import { cases } from "../../src/testing/RuntimeStoreConformance.js"
 
 const sqlite = Layer.unwrapScoped(
-  Effect.flatMap(FileSystem.FileSystem, (fs) =>
-    Effect.map(fs.makeTempDirectoryScoped(), (directory) =>
-      RuntimeStoreSqlite.layer({ filename: `${directory}/burrow.db` })))
+  Effect.flatMap(
+    FileSystem.FileSystem,
+    (fs) =>
+      Effect.map(
+        fs.makeTempDirectoryScoped(),
+        (directory) => RuntimeStoreSqlite.layer({ filename: `${directory}/burrow.db` })
+      )
+  )
 ).pipe(Layer.provide(NodeFileSystem.layer))
 
 const stores: ReadonlyArray<readonly [name: string, layer: Layer.Layer<RuntimeStore, unknown>]> = [

@@ -317,9 +317,18 @@ const refuseAll = (): Decide<never, never> => () => {
   throw new Error("a command without a decision")
 }
 
+/** What is inserted here may end here, and leave the state: nothing else would know it before the next read. */
+const inserted = (commit: Commit.Commit): ReadonlyArray<Known> =>
+  commit.inputs.flatMap(({ head, payload }) =>
+    payload === null
+      ? []
+      : [{ inputId: head.id, idempotencyKey: head.key, payloadDigest: head.payloadDigest, sequence: head.sequence }]
+  )
+
 /** Each command on the state that those before it lead to; a refused one changes nothing for those behind it. */
-const foldAll = ({ asks, before, known, now }: Round, stamp: Stamp) => {
+const foldAll = ({ asks, before, known: gatheredKnown, now }: Round, stamp: Stamp) => {
   let state = before
+  let known = gatheredKnown
   let commit = Commit.make(before.runtimeId, stamp, {})
   let signal: WakeSignal = "none"
   const answers = asks.map((gathered): Answer => {
@@ -330,6 +339,7 @@ const foldAll = ({ asks, before, known, now }: Round, stamp: Stamp) => {
       state = decided.right.state
       commit = Commit.combine(commit, decided.right.commit)
       signal = strongest(signal, decided.right.signal)
+      known = [...known, ...inserted(decided.right.commit)]
       return Effect.succeed(decided.right.reply)
     } catch (defect) {
       return Effect.die(defect)

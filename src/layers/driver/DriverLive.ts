@@ -20,7 +20,7 @@ import type { Draft } from "../../schema/Input.js"
 import type { InputHead } from "../../schema/InputState.js"
 import { canonical, type Json } from "../../schema/Json.js"
 import type { AcceptOutcome, RecoveryReport } from "../../schema/Report.js"
-import type { RunEvent } from "../../schema/Run.js"
+import type { Note, RunEvent } from "../../schema/Run.js"
 import { message, type SessionDelta, type SessionHead } from "../../schema/Session.js"
 import type { ReadFailed, SchemaFromTheFuture } from "../../schema/StoreError.js"
 import type {
@@ -73,6 +73,7 @@ export class DriverLive implements Service {
       }),
       Effect.tap((outcome) => Metric.increment(Metric.tagged(Metrics.accepts, "outcome", outcome._tag))),
       Effect.withSpan("Driver.accept", {
+        captureStackTrace: false,
         attributes: { "burrow.runtime.id": this.runtimeId, "burrow.input.kind": draft._tag }
       })
     )
@@ -110,7 +111,9 @@ export class DriverLive implements Service {
           session: Option.fromNullable(session)
         }
       }
-    }).pipe(Effect.withSpan("Driver.stage", { attributes: { "burrow.runtime.id": this.runtimeId } }))
+    }).pipe(
+      Effect.withSpan("Driver.stage", { captureStackTrace: false, attributes: { "burrow.runtime.id": this.runtimeId } })
+    )
   }
 
   /** The bodies of heads, each with its own trouble. */
@@ -154,7 +157,7 @@ export class DriverLive implements Service {
     return Effect.gen(this, function*() {
       const taken = yield* Deltas.take(this.env, this.runtimeId, options.delta)
       const result = options.result === undefined ? null : yield* this.json("result", options.result)
-      for (const note of notes) yield* this.json(`notes.${note.key}`, note.value)
+      for (const note of notes) yield* this.checkNote(note)
       const sessionId = (yield* this.env.ids.next) as SessionId
       const context = yield* Effect.context<R>()
       const ask: Ask<Boundary.BoundaryReply, BoundaryError | E> = {
@@ -184,6 +187,7 @@ export class DriverLive implements Service {
       }
     }).pipe(
       Effect.withSpan("Driver.boundary", {
+        captureStackTrace: false,
         attributes: { "burrow.runtime.id": this.runtimeId, "burrow.run.id": runId, "burrow.boundary": kind }
       })
     )
@@ -225,6 +229,20 @@ export class DriverLive implements Service {
     })
   }
 
+  private checkNote({ key, scope, value }: Note): Effect.Effect<unknown, InvalidInput> {
+    const { keyLengthMax } = this.env.limits
+    const long = [key, scope].find((name) => name.length > keyLengthMax)
+    return long === undefined
+      ? this.json(`notes.${key}`, value)
+      : Effect.fail(
+        new InvalidInput({
+          runtimeId: this.runtimeId,
+          field: "notes",
+          problem: `has a name of ${long.length} characters; at most ${keyLengthMax} are taken`
+        })
+      )
+  }
+
   private json(field: string, value: Json): Effect.Effect<string, InvalidInput> {
     return Either.mapLeft(canonical(value), ({ kind, path }) =>
       new InvalidInput({
@@ -237,6 +255,7 @@ export class DriverLive implements Service {
   private close(name: string, command: Close.CloseCommand) {
     return this.command(name, Close.close(command, this.env.limits)).pipe(
       Effect.withSpan("Driver.close", {
+        captureStackTrace: false,
         attributes: { "burrow.runtime.id": this.runtimeId, "burrow.run.id": command.runId, "burrow.outcome": name }
       })
     )

@@ -12,6 +12,7 @@ import { InputTooLarge, InvalidInput } from "../../schema/DriverError.js"
 import type { Malformed } from "../../schema/Envelope.js"
 import type { InputId, RuntimeId } from "../../schema/Ids.js"
 import type { Draft, Header, Input } from "../../schema/Input.js"
+import { canonical, type NotCanonical } from "../../schema/Json.js"
 import type { RecordCorrupt, SchemaFromTheFuture } from "../../schema/StoreError.js"
 import { BlobStore } from "../../services/BlobStore.js"
 import * as codecs from "../../services/codecs.js"
@@ -35,12 +36,10 @@ export const take = (
     const invalid = (field: string, problem: string) => new InvalidInput({ runtimeId, field, problem })
     const input = yield* complete(env, draft)
     yield* checkKeys(env, input.header, invalid)
+    yield* Either.mapLeft(jsonParts(input), noJson(invalid))
     const encoded = yield* Either.mapLeft(codecs.payload.encode({ _tag: "inline", input }), describe(invalid))
     const bytes = byteLength(encoded)
-    const digest = yield* Either.mapLeft(
-      payloadDigest(env.sha256, input),
-      (problem) => invalid(problem.path, `is ${problem.kind}, which has no JSON form`)
-    )
+    const digest = yield* Either.mapLeft(payloadDigest(env.sha256, input), noJson(invalid))
     const stored = yield* InputBlobs.externalize(input, env.limits).pipe(Effect.provideService(BlobStore, env.blobs))
     // Media do not count: they have a limit and a place of their own.
     const payload = stored === input
@@ -57,6 +56,25 @@ export const take = (
       idGiven: draft.header?.id !== undefined
     }
   })
+
+/** The schemas take any value where JSON is meant; what is none is found before it is encoded. */
+const jsonParts = (input: Input): Either.Either<unknown, NotCanonical> => {
+  switch (input._tag) {
+    case "external_event":
+      return canonical({ payload: input.payload })
+    case "operation":
+      return canonical({ event: input.event })
+    case "prompt":
+    case "flow_step":
+      return canonical({ turn: input.turn })
+    default:
+      return Either.void
+  }
+}
+
+const noJson =
+  (invalid: (field: string, problem: string) => InvalidInput) => ({ kind, path }: NotCanonical): InvalidInput =>
+    invalid(path, `is ${kind}, which has no JSON form`)
 
 /** The whole body as a blob; the row keeps its name. */
 const asBlob = (env: Env, payload: string): Effect.Effect<string, BlobError | InvalidInput> =>

@@ -49,7 +49,7 @@ export const recover = (
 ): Effect.Effect<Recovered<RecoveryReport>, CommitError | LoadError> =>
   take(env, runtimeId, (found, stamp, now) => recovered(env, runtimeId, found, stamp, now)).pipe(
     Effect.map(({ reply, signal, state }) => ({ state, signal, report: reply })),
-    Effect.withSpan("Driver.recover", { attributes: { "burrow.runtime.id": runtimeId } })
+    Effect.withSpan("Driver.recover", { captureStackTrace: false, attributes: { "burrow.runtime.id": runtimeId } })
   )
 
 /** `recover`, and back to idle, in one commit. */

@@ -79,7 +79,9 @@ export class Transaction {
   }
 
   /** Runs a statement. After one that failed it is known whether the transaction is still there. */
-  run<A>(statement: (connection: Connection) => Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> {
+  run<A>(
+    statement: (connection: Connection) => Effect.Effect<A, SqlError.SqlError>
+  ): Effect.Effect<A, SqlError.SqlError> {
     return Effect.catchAll(
       attempt(() => statement(this.connection)),
       (error) => Effect.zipRight(this.examine(error), Effect.fail(error))
@@ -136,6 +138,8 @@ export class Transaction {
 
 /** The connection of one transaction or savepoint, for as long as it lasts. */
 export class Lease implements Connection {
+  /** Savepoints right inside it are one after another. */
+  readonly turns: Effect.Semaphore = Effect.unsafeMakeSemaphore(1)
   private closed = false
 
   constructor(

@@ -78,7 +78,9 @@ export interface Options {
 const problemOf = (found: Found, expected: ReadonlyArray<Migration>): string | undefined => {
   const { ledger, objects } = found
   if (ledger.length !== expected.length || versionOf(found) !== expected.length) {
-    return `its ledger lists ${ledger.length} migrations up to version ${versionOf(found)} instead of ${expected.length}`
+    return `its ledger lists ${ledger.length} migrations up to version ${
+      versionOf(found)
+    } instead of ${expected.length}`
   }
   const other = ledger.find(({ name }, i) => name !== expected[i]?.name)
   if (other !== undefined) return `its migration ${other.version} is ${JSON.stringify(other.name)}, which is not ours`
@@ -124,8 +126,10 @@ export const verify = (
   { filename, migrations: expected = migrations }: Options
 ): Effect.Effect<void, SchemaFromTheFuture | StoreOpenFailed | ReadFailed> =>
   Effect.gen(function*() {
-    const found = yield* transactor.read("the ledger of migrations", (connection) =>
-      look(transactor.dialect, connection))
+    const found = yield* transactor.read(
+      "the ledger of migrations",
+      (connection) => look(transactor.dialect, connection)
+    )
     const version = versionOf(found)
     if (version > expected.length) {
       return yield* new SchemaFromTheFuture({ record: filename, version, known: expected.length })

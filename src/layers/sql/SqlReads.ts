@@ -33,7 +33,8 @@ export const make = (transactor: Transactor, statements: Statements): Reads => {
       transactor.read(operation, (connection) => query<A>(connection, text, params))
   const row = <A>(operation: string, text: string) => {
     const read = rows<A>(operation, text)
-    return (...params: Tuple): Effect.Effect<A | null, ReadFailed> => Effect.map(read(...params), ([row]) => row ?? null)
+    return (...params: Tuple): Effect.Effect<A | null, ReadFailed> =>
+      Effect.map(read(...params), ([row]) => row ?? null)
   }
   const bytes = (operation: string, text: string, column: string) => {
     const read = row<Record<string, unknown>>(operation, text)
@@ -65,8 +66,11 @@ export const make = (transactor: Transactor, statements: Statements): Reads => {
     readKnown: (runtimeId, inputIds, keys) =>
       transactor.read("readKnown", (connection) => knownOf(statements, connection, runtimeId, inputIds, keys)),
     readPayloads: (runtimeId, inputIds) =>
-      transactor.read("readPayloads", (connection) =>
-        queryAll(connection, atLeast(statements.payloads, Array.from(new Set(inputIds), (id) => [id]), [runtimeId]))),
+      transactor.read(
+        "readPayloads",
+        (connection) =>
+          queryAll(connection, atLeast(statements.payloads, Array.from(new Set(inputIds), (id) => [id]), [runtimeId]))
+      ),
     readReceipt: row("readReceipt", statements.receipt),
     readSession: row<SessionHeadRow>("readSession", statements.session),
     readSnapshot: bytes("readSnapshot", statements.snapshot, "snapshot"),
@@ -74,7 +78,10 @@ export const make = (transactor: Transactor, statements: Statements): Reads => {
     readRewrites: (runtimeId) => Effect.map(rewrites(runtimeId), (rows) => rows.map(({ record }) => record)),
     readNotes: rows<NoteRow>("readNotes", statements.notes),
     readEvents: (runtimeId, after, limit) =>
-      transactor.read("readEvents", (connection) => eventsOf(statements, connection, [runtimeId, after, limitOf(limit)])),
+      transactor.read(
+        "readEvents",
+        (connection) => eventsOf(statements, connection, [runtimeId, after, limitOf(limit)])
+      ),
     readOps: (runtimeId) => Effect.map(ops(runtimeId), (row) => row && row.snapshot),
     readTotals: (runtimeId) =>
       transactor.read("readTotals", (connection) => totalsOf(statements, connection, runtimeId)),

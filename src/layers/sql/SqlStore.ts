@@ -51,10 +51,13 @@ export const make = (transactor: Transactor, { authorityKey, name }: Options): E
     recover: (runtimeId, claimId, decide) =>
       transactor.transact("recover", (connection) => recover(own, connection, { runtimeId, claimId }, decide)),
     barrier: (runtimeId, epoch, claimId) =>
-      transactor.transact("barrier", (connection) =>
-        Statements.query(connection, statements.barrier, [runtimeId, epoch, claimId]).pipe(
-          Effect.mapBoth({ onFailure: commitError("barrier"), onSuccess: (rows) => rows.length === 1 })
-        )),
+      transactor.transact(
+        "barrier",
+        (connection) =>
+          Statements.query(connection, statements.barrier, [runtimeId, epoch, claimId]).pipe(
+            Effect.mapBoth({ onFailure: commitError("barrier"), onSuccess: (rows) => rows.length === 1 })
+          )
+      ),
     updateCell: (cell, f) => updateCell(own, cell, f),
     ...SqlReads.make(transactor, statements)
   }
@@ -133,11 +136,18 @@ const commitWith = <E, R>(
   rows: Rows,
   alongside: Effect.Effect<unknown, E, R>
 ): Effect.Effect<Outcome, CommitError | E, R> =>
-  own.transactor.transact("commitWith", (connection) =>
-    Effect.flatMap(alone(own, connection, rows), (outcome): Effect.Effect<Outcome, CommitError | E, R> =>
-      outcome._tag === "Committed"
-        ? Effect.as(own.transactor.transact("alongside", () => alongside), outcome)
-        : Effect.succeed(outcome)))
+  own.transactor.transact(
+    "commitWith",
+    (connection) =>
+      Effect.flatMap(alone(own, connection, rows), (outcome): Effect.Effect<Outcome, CommitError | E, R> =>
+        outcome._tag === "Committed"
+          ? Effect.as(
+            own.transactor.transact("alongside", () =>
+              alongside),
+            outcome
+          )
+          : Effect.succeed(outcome))
+  )
 
 type LoadedRuntime = StoredRuntime & {
   readonly no: number
@@ -208,7 +218,9 @@ const recover = <A, E>(
       ({ error }) => Effect.fail(new WriteFailed({ operation: "recover", cause: error }))
     )
     if (outcome?._tag !== "Committed") {
-      const cause = new Error(`what recovery decided was answered ${outcome?._tag === "Refused" ? outcome.by._tag : outcome?._tag}`)
+      const cause = new Error(
+        `what recovery decided was answered ${outcome?._tag === "Refused" ? outcome.by._tag : outcome?._tag}`
+      )
       return yield* new WriteFailed({ operation: "recover", cause })
     }
     return reply

@@ -33,7 +33,10 @@ interface Numbered {
   readonly runtimeNo: number
 }
 
-type Member<K extends keyof Rows = never> = { readonly no: number; readonly rows: Rows & { readonly [P in K]: NonNullable<Rows[P]> } }
+type Member<K extends keyof Rows = never> = {
+  readonly no: number
+  readonly rows: Rows & { readonly [P in K]: NonNullable<Rows[P]> }
+}
 
 const having = <K extends "boundary" | "session" | "runtime">(
   members: ReadonlyArray<Member>,
@@ -85,20 +88,20 @@ const find = (
   const boundaries = having(members, "boundary")
   const sessions = having(members, "session")
   return Effect.all({
-    digests: ask(
+    digests: ask<Found["digests"][number]>(
       statements.receiptDigests,
       boundaries.map(({ no, rows: { boundary } }) => [no, boundary.runId, boundary.after + 1])
     ),
-    staged: ask(
+    staged: ask<Found["staged"][number]>(
       statements.staged,
       boundaries.flatMap(({ no, rows }) => rows.boundary.contributors.map((inputId): Tuple => [no, inputId]))
     ),
-    heads: ask(statements.sessions, sessions.map(({ no }) => [no])),
-    snapshots: ask(
+    heads: ask<Found["heads"][number]>(statements.sessions, sessions.map(({ no }) => [no])),
+    snapshots: ask<Found["snapshots"][number]>(
       statements.snapshots,
       sessions.filter(({ rows }) => rows.session.expected !== undefined).map(({ no }) => [no])
     ),
-    notes: ask(
+    notes: ask<Found["notes"][number]>(
       statements.storedNotes,
       members.flatMap(({ no, rows }) => rows.notes.map(({ key, scope }): Tuple => [no, scope, key]))
     )
@@ -248,13 +251,17 @@ const sessionCalls = (statements: Statements, written: ReadonlyArray<Candidate>)
 
 /** Runs statements that write, one after another. */
 export const perform = (connection: Connection, calls: ReadonlyArray<Call>): Effect.Effect<void, SqlError.SqlError> =>
-  Effect.forEach(calls, ({ answers, params, text }) =>
-    Effect.flatMap(query(connection, text, params), (rows) =>
-      answers === undefined || rows.length === answers
-        ? Effect.void
-        : Effect.fail(new SqlError.SqlError({ message: "An input that was to be changed is not stored" }))), {
-    discard: true
-  })
+  Effect.forEach(
+    calls,
+    ({ answers, params, text }) =>
+      Effect.flatMap(query(connection, text, params), (rows) =>
+        answers === undefined || rows.length === answers
+          ? Effect.void
+          : Effect.fail(new SqlError.SqlError({ message: "An input that was to be changed is not stored" }))),
+    {
+      discard: true
+    }
+  )
 
 /** The stored inputs that have one of the ids or keys, in admission order. */
 export const knownOf = (

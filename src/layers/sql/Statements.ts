@@ -147,8 +147,10 @@ export const make = (dialect: Dialect) => {
   const inputs = (where: string): string => `SELECT ${selected(inputColumns)} FROM burrow_inputs WHERE ${where}`
   // Terminal rows are in no index by number. What is sorted is the numbers of this runtime's rows, not the rows.
   const numbered = (where: string): string =>
-    inputs(`no IN (SELECT no FROM burrow_inputs WHERE ${OF_RUNTIME} AND sequence > ?${where} ` +
-      "ORDER BY sequence LIMIT ?) ORDER BY sequence")
+    inputs(
+      `no IN (SELECT no FROM burrow_inputs WHERE ${OF_RUNTIME} AND sequence > ?${where} ` +
+        "ORDER BY sequence LIMIT ?) ORDER BY sequence"
+    )
 
   return {
     // What a commit asks first.
@@ -274,7 +276,9 @@ export const make = (dialect: Dialect) => {
       `WHERE ${OF_RUNTIME} AND input_id IN ${tuple(rows)}`
     ),
     receipt: text(
-      `SELECT ${selected(["receipt", "result"])} FROM burrow_receipts WHERE ${OF_RUNTIME} AND run_id = ? AND sequence = ?`
+      `SELECT ${
+        selected(["receipt", "result"])
+      } FROM burrow_receipts WHERE ${OF_RUNTIME} AND run_id = ? AND sequence = ?`
     ),
     session: text(`SELECT ${selected(sessionColumns)} FROM burrow_sessions WHERE ${OF_RUNTIME}`),
     snapshot: text(`SELECT snapshot AS "snapshot" FROM burrow_snapshots WHERE ${OF_RUNTIME}`),
@@ -328,7 +332,11 @@ export const make = (dialect: Dialect) => {
     putMeta: text(
       "INSERT INTO burrow_meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     ),
-    meta: text("SELECT value AS \"value\" FROM burrow_meta WHERE name = ?")
+    // SQLite writes, and syncs, nothing for a row that stays the same.
+    countOpening: text(
+      "INSERT INTO burrow_meta (name, value) VALUES ('openings', '1') ON CONFLICT (name) DO UPDATE SET " +
+        "value = CAST(CAST(burrow_meta.value AS BIGINT) + 1 AS TEXT)"
+    )
   }
 }
 
@@ -342,7 +350,9 @@ export const exactly = (
   for (let at = 0, size = ROWS_MAX; at < rows.length; at += size) {
     while (size > rows.length - at) size /= 2
     const params = rows.slice(at, at + size).flat()
-    calls.push(options.answers === true ? { text: statement(size), params, answers: size } : { text: statement(size), params })
+    calls.push(
+      options.answers === true ? { text: statement(size), params, answers: size } : { text: statement(size), params }
+    )
   }
   return calls
 }

@@ -16,7 +16,14 @@ import * as Exit from "effect/Exit"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import type { CommitError, StoreReplaced } from "../../schema/StoreError.js"
-import { CommitUnknown, ReadFailed, StoreBusy, TransactionEnded, Unsupported, WriteFailed } from "../../schema/StoreError.js"
+import {
+  CommitUnknown,
+  ReadFailed,
+  StoreBusy,
+  TransactionEnded,
+  Unsupported,
+  WriteFailed
+} from "../../schema/StoreError.js"
 import { attempt, type Client, type Dialect, isWithinTransaction, Lease, rollback, Transaction } from "./Lease.js"
 
 type Connection = SqlConnection.Connection
@@ -42,7 +49,7 @@ export interface Transactor {
 }
 
 export interface Options {
-  /** Looks before and after each commit whether the database is still the one that was opened. Kept for the client. */
+  /** Looks before each commit whether the database is still the one that was opened. Kept for the client. */
   readonly verify?: (() => StoreReplaced | undefined) | undefined
   /** How long BEGIN is tried again while another connection has the write lock, in milliseconds. Default 5000. */
   readonly busyRetryMillis?: number | undefined
@@ -51,6 +58,9 @@ export interface Options {
 /** What all transactors over one client share. */
 interface Home extends Client {
   verify: (() => StoreReplaced | undefined) | undefined
+  replaced: StoreReplaced | undefined
+  /** For savepoints right inside a transaction of `SqlClient.withTransaction`. */
+  readonly turns: Effect.Semaphore
 }
 
 /** One transactor's own. */
@@ -87,10 +97,11 @@ const liveClock = Clock.make()
 let savepoints = 0
 
 /** What a failed statement of a write means for its caller. */
-export const commitError = (operation: string) => (error: SqlError.SqlError): WriteFailed | StoreBusy | TransactionEnded => {
-  if (error.cause instanceof TransactionEnded) return error.cause
-  return isBusy(error) ? new StoreBusy({ operation }) : new WriteFailed({ operation, cause: error })
-}
+export const commitError =
+  (operation: string) => (error: SqlError.SqlError): WriteFailed | StoreBusy | TransactionEnded => {
+    if (error.cause instanceof TransactionEnded) return error.cause
+    return isBusy(error) ? new StoreBusy({ operation }) : new WriteFailed({ operation, cause: error })
+  }
 
 /** The database's own name for an error: `SQLITE_BUSY`, `23505` ... */
 export const codeOf = ({ cause }: SqlError.SqlError): string =>
@@ -104,7 +115,14 @@ const homeOf = Effect.fnUntraced(function*(sql: SqlClient.SqlClient, dialect: Di
   const key = connection ?? sql
   const known = homes.get(key)
   if (known !== undefined) return known
-  const home: Home = { dialect, connection, verify: undefined, current: null }
+  const home: Home = {
+    dialect,
+    connection,
+    verify: undefined,
+    replaced: undefined,
+    current: null,
+    turns: Effect.unsafeMakeSemaphore(1)
+  }
   homes.set(key, home)
   return home
 })
@@ -131,8 +149,11 @@ const make = (own: Own): Transactor => {
     transact: (operation, body) =>
       Effect.flatMap(around, (around) =>
         around._tag === "mine"
-          ? Effect.flatMap(join(home, operation, around), (joined) =>
-            savepoint(joined, operation, around.depth + 1, body))
+          // Released out of order, two savepoints of one transaction would take each other's rows along.
+          ? (around.lease ?? home).turns.withPermits(1)(
+            Effect.flatMap(join(home, operation, around), (joined) =>
+              savepoint(joined, operation, around.depth + 1, body))
+          )
           : outermost(own, operation, body)),
     read: (operation, body) =>
       Effect.mapError(
@@ -149,8 +170,11 @@ const reading = <A>(
   body: (connection: Connection) => Effect.Effect<A, SqlError.SqlError>
 ): Effect.Effect<A, SqlError.SqlError | StoreReplaced | TransactionEnded> =>
   around._tag === "mine"
-    ? Effect.flatMap(join(own.home, operation, around), ({ lease, transaction }) => body(lease ?? transaction.connection))
-    : snapshot(own, body)
+    ? Effect.flatMap(
+      join(own.home, operation, around),
+      ({ lease, transaction }) => body(lease ?? transaction.connection)
+    )
+    : Effect.zipRight(usable(own.home), snapshot(own, body))
 
 const aroundOf = (context: Context.Context<never>, home: Home): Around => {
   const found = Context.getOption(context, SqlClient.TransactionConnection)
@@ -180,8 +204,10 @@ const join = (
   })
 
 const enclose = <A, E, R>(effect: Effect.Effect<A, E, R>, lease: Lease, depth: number): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(effect, (context: Context.Context<R>) =>
-    Context.add(context, SqlClient.TransactionConnection, [lease, depth]))
+  Effect.mapInputContext(
+    effect,
+    (context: Context.Context<R>) => Context.add(context, SqlClient.TransactionConnection, [lease, depth])
+  )
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
@@ -229,10 +255,13 @@ const start = (connection: Connection, text: string): Effect.Effect<void, SqlErr
       : Effect.fail(error))
 }
 
+const usable = (home: Home): Effect.Effect<void, StoreReplaced> =>
+  Effect.suspend(() => home.replaced === undefined ? Effect.void : Effect.fail(home.replaced))
+
 const verified = (home: Home): Effect.Effect<void, StoreReplaced> =>
   Effect.suspend(() => {
-    const replaced = home.verify?.()
-    return replaced === undefined ? Effect.void : Effect.fail(replaced)
+    home.replaced ??= home.verify?.()
+    return usable(home)
   })
 
 /** Only BEGIN waits for the lock of another connection, and without holding ours. */
@@ -241,19 +270,26 @@ const beginPatiently = (
   operation: string,
   restore: Restore
 ): Effect.Effect<Reserved, CommitError> => {
-  const once = Effect.mapError(
-    begin(sql, restore, (connection) => start(connection, begins[home.dialect].write)),
-    commitError(operation)
+  const once = Effect.zipRight(
+    usable(home),
+    Effect.mapError(
+      begin(sql, restore, (connection) => start(connection, begins[home.dialect].write)),
+      commitError(operation)
+    )
   )
-  return Effect.catchTag(once, "StoreBusy", (busy) =>
-    Effect.flatMap(Schedule.driver(busySchedule(busyRetry)), (driver) => {
-      const again = (busy: StoreBusy): Effect.Effect<Reserved, CommitError> =>
-        restore(Effect.withClock(driver.next(busy), liveClock)).pipe(
-          Effect.mapError(() => busy),
-          Effect.zipRight(Effect.catchTag(once, "StoreBusy", again))
-        )
-      return again(busy)
-    }))
+  return Effect.catchTag(
+    once,
+    "StoreBusy",
+    (busy) =>
+      Effect.flatMap(Schedule.driver(busySchedule(busyRetry)), (driver) => {
+        const again = (busy: StoreBusy): Effect.Effect<Reserved, CommitError> =>
+          restore(Effect.withClock(driver.next(busy), liveClock)).pipe(
+            Effect.mapError(() => busy),
+            Effect.zipRight(Effect.catchTag(once, "StoreBusy", again))
+          )
+        return again(busy)
+      })
+  )
 }
 
 const busySchedule = (busyRetry: Duration.Duration) =>
@@ -344,7 +380,7 @@ const savepoint = <A, E, R>(
 const snapshot = <A>(
   { home, sql }: Own,
   body: (connection: Connection) => Effect.Effect<A, SqlError.SqlError>
-): Effect.Effect<A, SqlError.SqlError | StoreReplaced> =>
+): Effect.Effect<A, SqlError.SqlError> =>
   Effect.uninterruptibleMask((restore) =>
     // BEGIN also finds a transaction that was left open, whose rows are not committed.
     Effect.flatMap(

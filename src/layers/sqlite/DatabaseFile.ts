@@ -84,13 +84,17 @@ const problemOf = (filename: string): string | undefined => {
   const stats = fs.statSync(filename, { throwIfNoEntry: false })
   if (stats?.isDirectory() === true) return "it is a folder"
   // SQLite would make the file that it leads to, under another name than the lock's.
-  if (stats === undefined && fs.lstatSync(filename, { throwIfNoEntry: false }) !== undefined) return "it is a broken link"
+  if (stats === undefined && fs.lstatSync(filename, { throwIfNoEntry: false }) !== undefined) {
+    return "it is a broken link"
+  }
   // Opening a pipe would wait for its other end.
   if (stats !== undefined && !stats.isFile()) return "it is not a regular file"
   const folder = nearestFolder(path.dirname(filename))
   if (!fs.statSync(folder).isDirectory()) return `${folder} is not a folder`
   const network = process.platform === "linux" ? networkFileSystems.get(fs.statfsSync(folder).type) : undefined
-  return network === undefined ? undefined : `it is on a network file system (${network}), whose locks cannot be trusted`
+  return network === undefined
+    ? undefined
+    : `it is on a network file system (${network}), whose locks cannot be trusted`
 }
 
 /** Looks, without opening anything: closing a file drops this process's locks on it. */
@@ -146,9 +150,10 @@ export const removeFolders = (made: ReadonlyArray<string>): void => {
 
 /** Removes a database that could not be made into a store, and what SQLite has put beside it. */
 export const removeFiles = (filename: string): Effect.Effect<void> =>
-  Effect.ignore(Effect.try(() => {
-    for (const suffix of ["-wal", "-shm", "-journal", ""]) fs.rmSync(`${filename}${suffix}`, { force: true })
-  }))
+  Effect.forEach(["-wal", "-shm", "-journal", ""], (suffix) => removeFile(`${filename}${suffix}`), { discard: true })
+
+export const removeFile = (file: string): Effect.Effect<void> =>
+  Effect.ignore(Effect.try(() => fs.rmSync(file, { force: true })))
 
 /** A client of its own connection, closed with the scope. The client's constructor throws. */
 export const connect = (
@@ -164,8 +169,10 @@ const first = (
   connection: Connection,
   text: string
 ): Effect.Effect<unknown, SqlError.SqlError> =>
-  Effect.map(attempt(() => connection.executeUnprepared(text, [], undefined)), ([row]) =>
-    row === undefined ? undefined : Object.values(row)[0])
+  Effect.map(
+    attempt(() => connection.executeUnprepared(text, [], undefined)),
+    ([row]) => row === undefined ? undefined : Object.values(row)[0]
+  )
 
 const setBusyTimeout = (connection: Connection, millis: number): Effect.Effect<unknown, SqlError.SqlError> =>
   first(connection, `PRAGMA busy_timeout = ${Math.max(0, Math.trunc(millis))}`)
@@ -249,7 +256,10 @@ export const verifySettings = (
     }))
 
 const locate = (connection: Connection): Effect.Effect<string, SqlError.SqlError> =>
-  Effect.map(first(connection, "SELECT file FROM pragma_database_list WHERE name = 'main'"), (file) => String(file ?? ""))
+  Effect.map(
+    first(connection, "SELECT file FROM pragma_database_list WHERE name = 'main'"),
+    (file) => String(file ?? "")
+  )
 
 /** The file that a client is connected to; `""` for a database in memory. */
 export const fileOf = (sql: SqlClient.SqlClient): Effect.Effect<string, SqlError.SqlError> =>
@@ -260,28 +270,26 @@ export const queryOnly = (
   sql: SqlClient.SqlClient,
   { busyTimeoutMillis, filename }: { readonly filename: string; readonly busyTimeoutMillis: number }
 ): Effect.Effect<void, StoreOpenFailed> =>
-  onConnection(sql, filename, (connection) =>
-    Effect.zipRight(setBusyTimeout(connection, busyTimeoutMillis), first(connection, "PRAGMA query_only = ON")))
+  onConnection(
+    sql,
+    filename,
+    (connection) =>
+      Effect.zipRight(setBusyTimeout(connection, busyTimeoutMillis), first(connection, "PRAGMA query_only = ON"))
+  )
 
-/** Device and inode; `undefined` for a file that is not there. */
+/** Device and inode; `undefined` for a file that is not there, or cannot be looked at. */
 export const identityOf = (file: string): string | undefined => {
-  const stats = fs.statSync(file, { throwIfNoEntry: false })
-  return stats && `${stats.dev}/${stats.ino}`
+  try {
+    const stats = fs.statSync(file, { throwIfNoEntry: false })
+    return stats && `${stats.dev}/${stats.ino}`
+  } catch {
+    return undefined
+  }
 }
 
-/** Looks whether the files are still those of now. Once one is not, the answer stays. */
+/** Looks whether the files are still those of now. */
 export const watch = (filename: string, files: ReadonlyArray<string>): () => StoreReplaced | undefined => {
   const identities = files.map(identityOf)
-  let replaced: StoreReplaced | undefined
-  const isSame = (): boolean => {
-    try {
-      return files.every((file, i) => identityOf(file) === identities[i])
-    } catch {
-      return false
-    }
-  }
-  return () => {
-    if (replaced === undefined && !isSame()) replaced = new StoreReplaced({ filename })
-    return replaced
-  }
+  return () =>
+    files.every((file, i) => identityOf(file) === identities[i]) ? undefined : new StoreReplaced({ filename })
 }

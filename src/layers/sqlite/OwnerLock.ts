@@ -40,10 +40,13 @@ const lock = (filename: string): Effect.Effect<boolean, StoreOpenFailed | StoreO
     yield* Effect.mapError(run("PRAGMA busy_timeout = 0"), failed)
     // On a file that it may not write SQLite takes BEGIN EXCLUSIVE for a read, which locks nobody out.
     yield* Effect.try({ try: () => fs.accessSync(file, fs.constants.W_OK), catch: DatabaseFile.openFailed(filename) })
-    yield* Effect.catchAll(run("BEGIN EXCLUSIVE"), (error): Effect.Effect<never, StoreOpenFailed | StoreOwned> =>
-      codeOf(error).startsWith("SQLITE_BUSY")
-        ? Effect.flatMap(ownerOf(filename), (by) => Effect.fail(new StoreOwned({ filename, by })))
-        : Effect.fail(failed(error)))
+    yield* Effect.catchAll(
+      run("BEGIN EXCLUSIVE"),
+      (error): Effect.Effect<never, StoreOpenFailed | StoreOwned> =>
+        codeOf(error).startsWith("SQLITE_BUSY")
+          ? Effect.flatMap(ownerOf(filename), (by) => Effect.fail(new StoreOwned({ filename, by })))
+          : Effect.fail(failed(error))
+    )
     // An owner that failed to open removes the file it made: then this lock may be on a file that nobody else finds.
     return before !== undefined && before === DatabaseFile.identityOf(file)
   })
@@ -64,9 +67,8 @@ export const acquire = (
       )
       if (held) {
         return yield* Effect.addFinalizer(() =>
-          Effect.ignore(Effect.try(() => {
-            if (!existed && discard()) fs.rmSync(lockFileOf(filename), { force: true })
-          })))
+          existed || !discard() ? Effect.void : DatabaseFile.removeFile(lockFileOf(filename))
+        )
       }
       yield* Scope.close(scope, Exit.void)
     }

@@ -123,8 +123,12 @@ const establish = <Client extends SqlClient.SqlClient>(
     const unwatched = yield* makeTransactor(client, { busyRetryMillis })
     yield* Migrations.migrate(unwatched, { filename })
     const owner = yield* OwnerLock.self
+    const { countOpening, putMeta } = Statements.make(unwatched.dialect)
     yield* unwatched.transact("the owner's first write", (connection) =>
-      Statements.query(connection, Statements.make(unwatched.dialect).putMeta, [OwnerLock.META, owner]))
+      Effect.zipRight(
+        Statements.query(connection, putMeta, [OwnerLock.META, owner]),
+        Statements.query(connection, countOpening, [])
+      ))
     yield* DatabaseFile.verifySettings(client, filename)
     // From now on: the log is there after a first write.
     const verify = authorityKey === null ? undefined : DatabaseFile.watch(filename, [filename, `${filename}-wal`])
@@ -132,15 +136,15 @@ const establish = <Client extends SqlClient.SqlClient>(
     return { client, transactor, encoded: SqlStore.make(transactor, { name: "sqlite", authorityKey }) }
   }).pipe(Effect.mapError(asOpenFailed(filename)))
 
-const asOpenFailed =
-  (filename: string) => (error: { readonly _tag: string }): StoreOpenFailed | SchemaFromTheFuture =>
-    error instanceof StoreOpenFailed || error instanceof SchemaFromTheFuture
-      ? error
-      : DatabaseFile.openFailed(filename)(error)
+const asOpenFailed = (filename: string) => (error: { readonly _tag: string }): StoreOpenFailed | SchemaFromTheFuture =>
+  error instanceof StoreOpenFailed || error instanceof SchemaFromTheFuture
+    ? error
+    : DatabaseFile.openFailed(filename)(error)
 
 /**
- * Opens the file of another process for reading. It takes no lock, makes and changes nothing; every write fails. What
- * it shows is committed, but may not be synced when the owner has just died.
+ * Opens the file of another process for reading. It takes no lock and changes nothing of what is stored; every write
+ * fails. SQLite may put an empty log beside the file. What is shown is committed, but may not be synced when the owner
+ * has just died.
  */
 export const openReader = (
   options: Pick<OwnerOptions, "filename" | "busyTimeoutMillis">
@@ -152,12 +156,19 @@ export const openReader = (
       return yield* new StoreOpenFailed({ filename, reason: "it does not exist" })
     }
     const client = yield* DatabaseFile.connect({ filename, readonly: true, prepareCacheSize: PREPARE_CACHE_SIZE })
-    yield* DatabaseFile.queryOnly(client, { filename, busyTimeoutMillis: options.busyTimeoutMillis ?? BUSY_TIMEOUT_MILLIS })
+    yield* DatabaseFile.queryOnly(client, {
+      filename,
+      busyTimeoutMillis: options.busyTimeoutMillis ?? BUSY_TIMEOUT_MILLIS
+    })
     const transactor = refusing(
       yield* makeTransactor(client, { verify: DatabaseFile.watch(filename, [filename]) })
     )
     yield* Migrations.verify(transactor, { filename })
-    return { client, transactor, encoded: SqlStore.make(transactor, { name: "sqlite", authorityKey: `sqlite:${filename}` }) }
+    return {
+      client,
+      transactor,
+      encoded: SqlStore.make(transactor, { name: "sqlite", authorityKey: `sqlite:${filename}` })
+    }
   }).pipe(Effect.mapError(asOpenFailed(options.filename)))
 
 const refusing = (transactor: Transactor): Transactor => ({

@@ -11,16 +11,16 @@ import * as Digests from "../../../core/Digests.js"
 import * as DigestPure from "../../../layers/DigestPure.js"
 import * as IdGeneratorUuid from "../../../layers/IdGeneratorUuid.js"
 import * as Content from "../../../schema/Content.js"
-import { IdempotencyKey, InputId, RuntimeId, SupersessionKey } from "../../../schema/Ids.js"
+import { type IdempotencyKey, InputId, RuntimeId, type SupersessionKey } from "../../../schema/Ids.js"
 import * as Input from "../../../schema/Input.js"
 import type { Failure } from "../../../schema/InputState.js"
 import { canonical, type Json } from "../../../schema/Json.js"
 import type { Limits } from "../../../schema/Limits.js"
-import type { HandlingMode } from "../../../schema/Turn.js"
 import type { EventRecord, RuntimeEvent } from "../../../schema/RuntimeEvent.js"
+import type { HandlingMode } from "../../../schema/Turn.js"
+import { Digest } from "../../../services/Digest.js"
 import type { InDoubtPolicy, Service, StagedInput, StagedRun } from "../../../services/Driver.js"
 import { Drivers } from "../../../services/Driver.js"
-import { Digest } from "../../../services/Digest.js"
 import { IdGenerator } from "../../../services/IdGenerator.js"
 import { RuntimeStore } from "../../../services/RuntimeStore.js"
 import { type Case, check, expectEqual } from "../../Conformance.js"
@@ -98,8 +98,7 @@ export const makeDurable = (
     const store = yield* RuntimeStore
     const { next } = yield* Restart
     const driver = yield* drivers.get(yield* freshRuntimeId)
-    const restart = (inDoubt?: InDoubtPolicy) =>
-      Effect.flatMap(next(inDoubt), (again) => again.get(driver.runtimeId))
+    const restart = (inDoubt?: InDoubtPolicy) => Effect.flatMap(next(inDoubt), (again) => again.get(driver.runtimeId))
     yield* body(driver, { drivers, store, restart })
   })
 })
@@ -200,9 +199,7 @@ const labelOf = (input: Input.Input): string => {
 }
 
 export const labels = (inputs: ReadonlyArray<StagedInput>): ReadonlyArray<string> =>
-  inputs.map(({ head, input }) =>
-    Either.match(input, { onLeft: () => `${head.id} cannot be read`, onRight: labelOf })
-  )
+  inputs.map(({ head, input }) => Either.match(input, { onLeft: () => `${head.id} cannot be read`, onRight: labelOf }))
 
 export const idsOf = (run: StagedRun): ReadonlyArray<InputId> => run.inputs.map(({ head }) => head.id)
 
@@ -213,8 +210,14 @@ const demand = <A>(found: Option.Option<A>, sentence: string) =>
 export const some = demand
 
 export const accept = (driver: Service, draft: Input.Draft) =>
-  Effect.flatMap(driver.accept(draft), (outcome) =>
-    demand(outcome._tag === "accepted" ? Option.some(outcome) : Option.none(), `the input is accepted, not ${outcome._tag}`))
+  Effect.flatMap(
+    driver.accept(draft),
+    (outcome) =>
+      demand(
+        outcome._tag === "accepted" ? Option.some(outcome) : Option.none(),
+        `the input is accepted, not ${outcome._tag}`
+      )
+  )
 
 export const acceptAll = (driver: Service, drafts: ReadonlyArray<Input.Draft>) =>
   Effect.forEach(drafts, (draft) => Effect.map(accept(driver, draft), ({ inputId }) => inputId))
@@ -227,16 +230,20 @@ export const rejected = (driver: Service, draft: Input.Draft) =>
     ))
 
 export const stage = (driver: Service) =>
-  Effect.flatMap(driver.stage(), (outcome) =>
-    demand(outcome._tag === "staged" ? Option.some(outcome.run) : Option.none(), "a run is staged"))
+  Effect.flatMap(
+    driver.stage(),
+    (outcome) => demand(outcome._tag === "staged" ? Option.some(outcome.run) : Option.none(), "a run is staged")
+  )
 
 /** Stages, and expects exactly these inputs. */
 export const stageOf = (driver: Service, expected: ReadonlyArray<string>) =>
   Effect.tap(stage(driver), (run) => expectEqual(labels(run.inputs), expected, "the staged batch"))
 
 export const nothing = (driver: Service) =>
-  Effect.flatMap(driver.stage(), (outcome) =>
-    demand(outcome._tag === "nothing" ? Option.some(outcome) : Option.none(), "nothing is staged"))
+  Effect.flatMap(
+    driver.stage(),
+    (outcome) => demand(outcome._tag === "nothing" ? Option.some(outcome) : Option.none(), "nothing is staged")
+  )
 
 /** A runtime with an open run of one prompt. */
 export const running = (driver: Service, text = "go") =>
@@ -314,7 +321,6 @@ const isMark = (event: RuntimeEvent): boolean => event._tag === "runtime.publish
 /** All events up to now, which a mark behind them shows. A runtime that was destroyed takes no mark. */
 export const events = (driver: Service) =>
   Effect.gen(function*() {
-    yield* driver.publish(MARK, yield* fresh)
     const mark = yield* fresh
     yield* driver.publish(MARK, mark)
     const found = yield* eventsUntil(driver, (event) => isMark(event) && "data" in event && event.data === mark)

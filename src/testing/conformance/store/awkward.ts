@@ -33,4 +33,6 @@ export const awkwardNames: ReadonlyArray<string> = [
   "x".repeat(10_000)
 ]
 
-export const awkwardText = `${awkwardNames.join(" ")} \u0001\u001f\u007f\u2028\u2029\ufeff\ud83d\udc68\u200d\ud83d\udc69`
+export const awkwardText = `${
+  awkwardNames.join(" ")
+} \u0001\u001f\u007f\u2028\u2029\ufeff\ud83d\udc68\u200d\ud83d\udc69`

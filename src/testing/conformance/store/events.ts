@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import type { BatchId } from "../../../schema/Ids.js"
 import type { Json } from "../../../schema/Json.js"
-import type { Revision } from "../../../schema/Session.js"
 import type { EventRecord, RuntimeEvent } from "../../../schema/RuntimeEvent.js"
+import type { Revision } from "../../../schema/Session.js"
 import { check, expectEqual, expectFailure } from "../../Conformance.js"
 import { awkwardNames, awkwardText } from "./awkward.js"
 import {
@@ -109,17 +109,20 @@ const accepts: ReadonlyArray<StoreCase> = [
       }
     })),
 
-  make("I18: an accept stays the same one event while its input is staged, held and consumed by a run", (bench) =>
-    Effect.gen(function*() {
-      const { heads, log, owner } = yield* interleaved(bench)
-      const opened = yield* openRun(bench, owner, heads)
-      const final = boundaryOf(bench, owner, opened, { boundary: "final" })
-      const whole = bench.store.loadEvents(owner.runtimeId)
-      yield* expectEqual((yield* whole).slice(0, 5), log)
-      yield* bench.store.atomicApply(owner.runtimeId, final)
-      yield* expectEqual((yield* whole).slice(0, 5), log)
-      yield* expectEqual(numbersOf(yield* whole), upTo(7))
-    })),
+  make(
+    "I18: an accept stays the same one event while its input is staged, held and consumed by a run",
+    (bench) =>
+      Effect.gen(function*() {
+        const { heads, log, owner } = yield* interleaved(bench)
+        const opened = yield* openRun(bench, owner, heads)
+        const final = boundaryOf(bench, owner, opened, { boundary: "final" })
+        const whole = bench.store.loadEvents(owner.runtimeId)
+        yield* expectEqual((yield* whole).slice(0, 5), log)
+        yield* bench.store.atomicApply(owner.runtimeId, final)
+        yield* expectEqual((yield* whole).slice(0, 5), log)
+        yield* expectEqual(numbersOf(yield* whole), upTo(7))
+      })
+  ),
 
   make("an input that ends at its admission has its accept in the log", (bench) =>
     Effect.gen(function*() {
@@ -130,26 +133,29 @@ const accepts: ReadonlyArray<StoreCase> = [
       yield* expectEqual(yield* bench.store.loadEvents(owner.runtimeId), [acceptEvent(head), consumed])
     })),
 
-  make("I18: a reader that follows the cursor gets every event once, while inputs come and end", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const seen: Array<EventRecord> = []
-      const open: Array<Parameters<typeof acceptEvent>[0]> = []
-      for (let round = 0; round < 20; round++) {
-        open.push((yield* accept(bench, owner)).head)
-        if (round % 2 === 1) yield* commit(bench, owner, { events: [published(owner, round)] })
-        const ended = round % 3 === 2 ? open.splice(round % open.length, 1) : []
-        for (const head of ended) yield* commit(bench, owner, ending(head, consumedAtOnce))
-        const after = seen.at(-1)?.number ?? 0
-        seen.push(...yield* bench.store.loadEvents(owner.runtimeId, { after, limit: 1 + round % 3 }))
-      }
-      for (let after = -1; after !== (seen.at(-1)?.number ?? 0);) {
-        after = seen.at(-1)?.number ?? 0
-        seen.push(...yield* bench.store.loadEvents(owner.runtimeId, { after, limit: 3 }))
-      }
-      yield* expectEqual(numbersOf(seen), upTo(30))
-      yield* expectEqual(yield* bench.store.loadEvents(owner.runtimeId), seen)
-    }))
+  make(
+    "I18: a reader that follows the cursor gets every event once, while inputs come and end",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const seen: Array<EventRecord> = []
+        const open: Array<Parameters<typeof acceptEvent>[0]> = []
+        for (let round = 0; round < 20; round++) {
+          open.push((yield* accept(bench, owner)).head)
+          if (round % 2 === 1) yield* commit(bench, owner, { events: [published(owner, round)] })
+          const ended = round % 3 === 2 ? open.splice(round % open.length, 1) : []
+          for (const head of ended) yield* commit(bench, owner, ending(head, consumedAtOnce))
+          const after = seen.at(-1)?.number ?? 0
+          seen.push(...yield* bench.store.loadEvents(owner.runtimeId, { after, limit: 1 + round % 3 }))
+        }
+        for (let after = -1; after !== (seen.at(-1)?.number ?? 0);) {
+          after = seen.at(-1)?.number ?? 0
+          seen.push(...yield* bench.store.loadEvents(owner.runtimeId, { after, limit: 3 }))
+        }
+        yield* expectEqual(numbersOf(seen), upTo(30))
+        yield* expectEqual(yield* bench.store.loadEvents(owner.runtimeId), seen)
+      })
+  )
 ]
 
 const log: ReadonlyArray<StoreCase> = [
@@ -170,16 +176,19 @@ const log: ReadonlyArray<StoreCase> = [
       yield* expectEqual(yield* bench.store.loadEvents(owner.runtimeId), events)
     })),
 
-  make("a page of events is what is behind its cursor, and not more than its limit, accepts included", (bench) =>
-    Effect.gen(function*() {
-      const { log, owner } = yield* interleaved(bench)
-      for (let after = 0; after <= 6; after++) {
-        for (let limit = 1; limit <= 6; limit++) {
-          const page = yield* bench.store.loadEvents(owner.runtimeId, { after, limit })
-          yield* expectEqual(page, log.slice(after, after + limit))
+  make(
+    "a page of events is what is behind its cursor, and not more than its limit, accepts included",
+    (bench) =>
+      Effect.gen(function*() {
+        const { log, owner } = yield* interleaved(bench)
+        for (let after = 0; after <= 6; after++) {
+          for (let limit = 1; limit <= 6; limit++) {
+            const page = yield* bench.store.loadEvents(owner.runtimeId, { after, limit })
+            yield* expectEqual(page, log.slice(after, after + limit))
+          }
         }
-      }
-    })),
+      })
+  ),
 
   make("a page has 100 events unless it says otherwise, from the start", (bench) =>
     Effect.gen(function*() {
@@ -192,14 +201,17 @@ const log: ReadonlyArray<StoreCase> = [
       yield* expectEqual(numbersOf(rest).length, 20)
     })),
 
-  make("I18: a number is used once: a second event of it is WriteFailed, and the first stays", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const event = published(owner, "first")
-      yield* commit(bench, owner, { events: [event] })
-      const second = writeSet(owner, { events: [{ ...event, at: NOW + 1 }], ops: null })
-      yield* changingNothing(bench, owner.runtimeId, expectFailure(bench.store.commit(second), "WriteFailed"))
-    })),
+  make(
+    "I18: a number is used once: a second event of it is WriteFailed, and the first stays",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const event = published(owner, "first")
+        yield* commit(bench, owner, { events: [event] })
+        const second = writeSet(owner, { events: [{ ...event, at: NOW + 1 }], ops: null })
+        yield* changingNothing(bench, owner.runtimeId, expectFailure(bench.store.commit(second), "WriteFailed"))
+      })
+  ),
 
   make("I17: events are of their runtime, and a runtime that never was has none", (bench) =>
     Effect.gen(function*() {
@@ -255,7 +267,11 @@ const notes: ReadonlyArray<StoreCase> = [
     Effect.gen(function*() {
       const owner = yield* own(bench)
       const names = awkwardNames.filter((name) => name.length < 100)
-      yield* writeNotes(bench, owner, names.flatMap((scope) => names.map((key) => [scope, key, `${scope}|${key}`] as const)))
+      yield* writeNotes(
+        bench,
+        owner,
+        names.flatMap((scope) => names.map((key) => [scope, key, `${scope}|${key}`] as const))
+      )
       for (const scope of names) {
         const stored = yield* bench.store.loadNotes(owner.runtimeId, scope)
         yield* expectEqual(stored.map(({ key }) => key).sort(), [...names].sort())
@@ -263,17 +279,20 @@ const notes: ReadonlyArray<StoreCase> = [
       }
     })),
 
-  make("I7: a note is written once, for ever: a second one of its scope and key is refused as NoteConflict", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      yield* writeNotes(bench, owner, [[SCOPE, "k", 1]])
-      const again = writeSet(owner, { notes: [{ scope: SCOPE, key: "k", value: 1 }], events: [published(owner)] })
-      const outcome = yield* changingNothing(bench, owner.runtimeId, bench.store.commit(again))
-      yield* expectEqual<unknown>(outcome, {
-        _tag: "Refused",
-        by: { _tag: "NoteConflict", scope: SCOPE, key: "k" }
+  make(
+    "I7: a note is written once, for ever: a second one of its scope and key is refused as NoteConflict",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        yield* writeNotes(bench, owner, [[SCOPE, "k", 1]])
+        const again = writeSet(owner, { notes: [{ scope: SCOPE, key: "k", value: 1 }], events: [published(owner)] })
+        const outcome = yield* changingNothing(bench, owner.runtimeId, bench.store.commit(again))
+        yield* expectEqual<unknown>(outcome, {
+          _tag: "Refused",
+          by: { _tag: "NoteConflict", scope: SCOPE, key: "k" }
+        })
       })
-    })),
+  ),
 
   make("I17: notes are of their runtime and scope, and an unknown scope has none", (bench) =>
     Effect.gen(function*() {
@@ -288,14 +307,17 @@ const notes: ReadonlyArray<StoreCase> = [
       yield* expectEqual(yield* valuesOf(other, "another"), [])
     })),
 
-  make("a note whose value is no JSON value is WriteFailed, and nothing of its commit is stored", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      for (const value of ["\ud800", Number.NaN, [Number.POSITIVE_INFINITY]]) {
-        const write = writeSet(owner, { notes: [{ scope: SCOPE, key: "k", value }], events: [published(owner)] })
-        yield* changingNothing(bench, owner.runtimeId, expectFailure(bench.store.commit(write), "WriteFailed"))
-      }
-    }))
+  make(
+    "a note whose value is no JSON value is WriteFailed, and nothing of its commit is stored",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        for (const value of ["\ud800", Number.NaN, [Number.POSITIVE_INFINITY]]) {
+          const write = writeSet(owner, { notes: [{ scope: SCOPE, key: "k", value }], events: [published(owner)] })
+          yield* changingNothing(bench, owner.runtimeId, expectFailure(bench.store.commit(write), "WriteFailed"))
+        }
+      })
+  )
 ]
 
 export const events: ReadonlyArray<StoreCase> = [...log, ...accepts, ...notes]

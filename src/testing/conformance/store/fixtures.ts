@@ -62,8 +62,10 @@ export const make = (name: string, body: (bench: Bench) => Effect.Effect<void, u
   return {
     name,
     ...(invariants && { invariants }),
-    run: Effect.flatMap(Effect.all([RuntimeStore, Digest, IdGenerator]), ([store, digest, ids]) =>
-      body({ store, sha256: digest.sha256, next: ids.next }))
+    run: Effect.flatMap(
+      Effect.all([RuntimeStore, Digest, IdGenerator]),
+      ([store, digest, ids]) => body({ store, sha256: digest.sha256, next: ids.next })
+    )
   }
 }
 
@@ -90,9 +92,12 @@ export const freshInputId = ({ next }: Bench) => Effect.map(next, (id) => InputI
 export const freshClaimId = ({ next }: Bench) => Effect.map(next, (id) => ClaimId.make(id))
 
 export const claim = (bench: Bench, runtimeId: RuntimeId) =>
-  Effect.flatMap(freshClaimId(bench), (claimId) =>
-    bench.store.recover(runtimeId, claimId, ({ lastSequence }, token) =>
-      Either.right([Commit.make(runtimeId, { token, n: 0 }, {}), ownerOf(runtimeId, token, lastSequence)])))
+  Effect.flatMap(
+    freshClaimId(bench),
+    (claimId) =>
+      bench.store.recover(runtimeId, claimId, ({ lastSequence }, token) =>
+        Either.right([Commit.make(runtimeId, { token, n: 0 }, {}), ownerOf(runtimeId, token, lastSequence)]))
+  )
 
 /** A runtime that nobody has used before, and its owner. */
 export const own = (bench: Bench) => Effect.flatMap(freshRuntimeId(bench), (runtimeId) => claim(bench, runtimeId))
@@ -189,8 +194,10 @@ export const newInput = (
 
 /** The same, stored. */
 export const accept = (bench: Bench, owner: Owner, options: Parameters<typeof newInput>[2] = {}) =>
-  Effect.tap(newInput(bench, owner, options), ({ record }) =>
-    bench.store.persistInputState(owner.runtimeId, owner.stamp(), record))
+  Effect.tap(
+    newInput(bench, owner, options),
+    ({ record }) => bench.store.persistInputState(owner.runtimeId, owner.stamp(), record)
+  )
 
 /** The changed head of a stored input. */
 export const moved = (head: InputHead, changes: Partial<InputHead>): Commit.InputStateRecord =>
@@ -263,7 +270,12 @@ export interface BoundaryOptions {
 }
 
 /** A boundary of an open run. A final one consumes what was staged and moves the accept events. */
-export const boundaryOf = (bench: Bench, owner: Owner, opened: Opened, options: BoundaryOptions = {}): AtomicApply<never, never> => {
+export const boundaryOf = (
+  bench: Bench,
+  owner: Owner,
+  opened: Opened,
+  options: BoundaryOptions = {}
+): AtomicApply<never, never> => {
   const { after = opened.run.sequence, boundary = "checkpoint", delta, notes = [], result } = options
   const sequence = after + 1
   const contributors = options.contributors ?? opened.staged.map(({ id }) => id)

@@ -31,8 +31,8 @@ import {
   NOW,
   own,
   type Owner,
-  type StoreCase,
   stateOf,
+  type StoreCase,
   writeSet
 } from "./fixtures.js"
 
@@ -150,7 +150,14 @@ const everyHead = (bench: Bench) =>
     ]
     const batch = BatchId.make(`${yield* bench.next}/${other}`)
     const changes: ReadonlyArray<Partial<InputHead>> = [
-      { phase: "queued", readyAt: NOW + 1, attempt: 2, stagings: 3, batch, failure: { tag: "Boom", message: awkwardText } },
+      {
+        phase: "queued",
+        readyAt: NOW + 1,
+        attempt: 2,
+        stagings: 3,
+        batch,
+        failure: { tag: "Boom", message: awkwardText }
+      },
       { phase: "staged", attempt: 1, stagings: 1, batch, run: runId, receipt: { runId, sequence: 2 }, recorded: true },
       ...holds.map((hold, i) => ({ phase: "held", hold, readyAt: i === 0 ? null : NOW + i, batch }) as const),
       ...outcomes.map((outcome) => ({ phase: outcome._tag, outcome, run: runId }))
@@ -159,32 +166,44 @@ const everyHead = (bench: Bench) =>
   })
 
 const keys: ReadonlyArray<StoreCase> = [
-  make("I5: another input under a stored key is IdempotencyConflict, and nothing is stored", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const first = yield* accept(bench, owner, keyed("monday"))
-      const second = yield* newInput(bench, owner, keyed("monday"))
-      const error = yield* changingNothing(
-        bench,
-        owner.runtimeId,
-        expectFailure(bench.store.persistInputState(owner.runtimeId, owner.stamp(), second.record), "IdempotencyConflict")
-      )
-      yield* expectEqual([error.key, error.inputId], ["monday", first.head.id])
-      yield* expectEqual(yield* bench.store.loadInputState(owner.runtimeId, second.head.id), Option.none())
-    })),
+  make(
+    "I5: another input under a stored key is IdempotencyConflict, and nothing is stored",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const first = yield* accept(bench, owner, keyed("monday"))
+        const second = yield* newInput(bench, owner, keyed("monday"))
+        const error = yield* changingNothing(
+          bench,
+          owner.runtimeId,
+          expectFailure(
+            bench.store.persistInputState(owner.runtimeId, owner.stamp(), second.record),
+            "IdempotencyConflict"
+          )
+        )
+        yield* expectEqual([error.key, error.inputId], ["monday", first.head.id])
+        yield* expectEqual(yield* bench.store.loadInputState(owner.runtimeId, second.head.id), Option.none())
+      })
+  ),
 
-  make("I5: another input under a stored id is IdempotencyConflict, and nothing is stored", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const { head } = yield* accept(bench, owner, keyed("monday"))
-      const again = yield* newInput(bench, owner, { draft: Input.prompt("other text", { id: head.id }) })
-      const error = yield* changingNothing(
-        bench,
-        owner.runtimeId,
-        expectFailure(bench.store.persistInputState(owner.runtimeId, owner.stamp(), again.record), "IdempotencyConflict")
-      )
-      yield* expectEqual(error.inputId, head.id)
-    })),
+  make(
+    "I5: another input under a stored id is IdempotencyConflict, and nothing is stored",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { head } = yield* accept(bench, owner, keyed("monday"))
+        const again = yield* newInput(bench, owner, { draft: Input.prompt("other text", { id: head.id }) })
+        const error = yield* changingNothing(
+          bench,
+          owner.runtimeId,
+          expectFailure(
+            bench.store.persistInputState(owner.runtimeId, owner.stamp(), again.record),
+            "IdempotencyConflict"
+          )
+        )
+        yield* expectEqual(error.inputId, head.id)
+      })
+  ),
 
   make("I5: the key and the id of a terminal input stay taken, however it ended", (bench) =>
     Effect.gen(function*() {
@@ -242,16 +261,19 @@ const keys: ReadonlyArray<StoreCase> = [
       yield* expectEqual(stored.head, head)
     })),
 
-  make("I5: keys are compared as they are: case, blanks, accents and length make another key", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const accepted = yield* Effect.forEach(awkwardNames, (name) => accept(bench, owner, keyed(name)))
-      for (const { head, input } of accepted) {
-        const key = yield* Effect.fromNullable(head.key)
-        const stored = yield* Effect.flatten(bench.store.loadInputStateByKey(owner.runtimeId, key))
-        yield* expectEqual([stored.head.key, stored.head.id], [key, input.header.id])
-      }
-    })),
+  make(
+    "I5: keys are compared as they are: case, blanks, accents and length make another key",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const accepted = yield* Effect.forEach(awkwardNames, (name) => accept(bench, owner, keyed(name)))
+        for (const { head, input } of accepted) {
+          const key = yield* Effect.fromNullable(head.key)
+          const stored = yield* Effect.flatten(bench.store.loadInputStateByKey(owner.runtimeId, key))
+          yield* expectEqual([stored.head.key, stored.head.id], [key, input.header.id])
+        }
+      })
+  ),
 
   make("I5: an input without a key is known by its id alone", (bench) =>
     Effect.gen(function*() {
@@ -261,30 +283,33 @@ const keys: ReadonlyArray<StoreCase> = [
       yield* expectEqual(known.map(({ idempotencyKey }) => idempotencyKey), [null, null])
     })),
 
-  make("lookup answers stored inputs that have one of the ids or keys, once each, terminal ones included", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const a = yield* accept(bench, owner, keyed("a"))
-      const b = yield* accept(bench, owner, keyed("b"))
-      const c = yield* accept(bench, owner, keyed("c"))
-      yield* commit(bench, owner, ending(b.head, consumedAtOnce))
-      const absent = yield* freshInputId(bench)
-      const found = yield* bench.store.lookup(
-        owner.runtimeId,
-        [c.head.id, absent, a.head.id],
-        [IdempotencyKey.make("a"), IdempotencyKey.make("b"), IdempotencyKey.make("z")]
-      )
-      yield* expectEqual(
-        [...found].sort((x, y) => x.sequence - y.sequence),
-        [a, b, c].map(({ head }) => ({
-          inputId: head.id,
-          idempotencyKey: head.key,
-          payloadDigest: head.payloadDigest,
-          sequence: head.sequence
-        }))
-      )
-      yield* expectEqual(yield* bench.store.lookup(owner.runtimeId, [], []), [])
-    }))
+  make(
+    "lookup answers stored inputs that have one of the ids or keys, once each, terminal ones included",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const a = yield* accept(bench, owner, keyed("a"))
+        const b = yield* accept(bench, owner, keyed("b"))
+        const c = yield* accept(bench, owner, keyed("c"))
+        yield* commit(bench, owner, ending(b.head, consumedAtOnce))
+        const absent = yield* freshInputId(bench)
+        const found = yield* bench.store.lookup(
+          owner.runtimeId,
+          [c.head.id, absent, a.head.id],
+          [IdempotencyKey.make("a"), IdempotencyKey.make("b"), IdempotencyKey.make("z")]
+        )
+        yield* expectEqual(
+          [...found].sort((x, y) => x.sequence - y.sequence),
+          [a, b, c].map(({ head }) => ({
+            inputId: head.id,
+            idempotencyKey: head.key,
+            payloadDigest: head.payloadDigest,
+            sequence: head.sequence
+          }))
+        )
+        yield* expectEqual(yield* bench.store.lookup(owner.runtimeId, [], []), [])
+      })
+  )
 ]
 
 const moves: ReadonlyArray<StoreCase> = [
@@ -351,7 +376,10 @@ const unreadable = (bench: Bench, owner: Owner) =>
       ["RecordCorrupt", "not JSON"],
       ["RecordCorrupt", ""],
       ["RecordCorrupt", JSON.stringify({ kind: "receipt", version: 1, value: {} })],
-      ["RecordCorrupt", JSON.stringify({ kind: "input", version: 1, value: { _tag: "inline", input: { _tag: "prompt" } } })],
+      [
+        "RecordCorrupt",
+        JSON.stringify({ kind: "input", version: 1, value: { _tag: "inline", input: { _tag: "prompt" } } })
+      ],
       // The body of another input.
       ["RecordCorrupt", yield* codecs.payload.encode(inline(input))],
       ["SchemaFromTheFuture", JSON.stringify({ kind: "input", version: 99, value: {} })]
@@ -359,15 +387,18 @@ const unreadable = (bench: Bench, owner: Owner) =>
   })
 
 const corrupt: ReadonlyArray<StoreCase> = [
-  make("an input whose body cannot be read is RecordCorrupt or SchemaFromTheFuture, and names itself", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      for (const [tag, payload] of yield* unreadable(bench, owner)) {
-        const { head } = yield* accept(bench, owner, { payload })
-        const error = yield* expectFailure(bench.store.loadInputState(owner.runtimeId, head.id), tag)
-        yield* check(error.record.includes(head.id), "the error names the record")
-      }
-    })),
+  make(
+    "an input whose body cannot be read is RecordCorrupt or SchemaFromTheFuture, and names itself",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        for (const [tag, payload] of yield* unreadable(bench, owner)) {
+          const { head } = yield* accept(bench, owner, { payload })
+          const error = yield* expectFailure(bench.store.loadInputState(owner.runtimeId, head.id), tag)
+          yield* check(error.record.includes(head.id), "the error names the record")
+        }
+      })
+  ),
 
   make("I17: in a load of rows and bodies a corrupt one takes no other with it", (bench) =>
     Effect.gen(function*() {
@@ -438,22 +469,25 @@ export const inputs: ReadonlyArray<StoreCase> = [
   ...moves,
   ...keys,
 
-  make("the lifecycle row and the listed inputs are written together; one known input takes them all out", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      yield* accept(bench, owner, keyed("monday"))
-      const fresh = yield* newInput(bench, owner)
-      const known = yield* newInput(bench, owner, keyed("monday"))
-      const lifecycle = Commit.lifecycle(lifecycleOf(owner, { paused: true }), null)
-      yield* changingNothing(
-        bench,
-        owner.runtimeId,
-        expectFailure(
-          bench.store.commitMachineLifecycle(owner.runtimeId, owner.stamp(), lifecycle, [fresh.record, known.record]),
-          "IdempotencyConflict"
+  make(
+    "the lifecycle row and the listed inputs are written together; one known input takes them all out",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        yield* accept(bench, owner, keyed("monday"))
+        const fresh = yield* newInput(bench, owner)
+        const known = yield* newInput(bench, owner, keyed("monday"))
+        const lifecycle = Commit.lifecycle(lifecycleOf(owner, { paused: true }), null)
+        yield* changingNothing(
+          bench,
+          owner.runtimeId,
+          expectFailure(
+            bench.store.commitMachineLifecycle(owner.runtimeId, owner.stamp(), lifecycle, [fresh.record, known.record]),
+            "IdempotencyConflict"
+          )
         )
-      )
-    })),
+      })
+  ),
 
   ...corrupt
 ]

@@ -55,7 +55,12 @@ const records: ReadonlyArray<StoreCase> = [
       const owner = yield* own(bench)
       const bindings: ReadonlyArray<LifecycleRecord["binding"]> = [
         { agentRuntimeId: null, fenceToken: null, runtimeGeneration: null, runtimeEpochId: null },
-        { agentRuntimeId: awkwardText, fenceToken: 7, runtimeGeneration: 3, runtimeEpochId: yield* freshClaimId(bench) },
+        {
+          agentRuntimeId: awkwardText,
+          fenceToken: 7,
+          runtimeGeneration: 3,
+          runtimeEpochId: yield* freshClaimId(bench)
+        },
         { agentRuntimeId: "", fenceToken: 0, runtimeGeneration: Number.MAX_SAFE_INTEGER, runtimeEpochId: null }
       ]
       for (const binding of bindings) {
@@ -80,27 +85,33 @@ const records: ReadonlyArray<StoreCase> = [
       yield* expectEqual(Reflect.get(Object(json), "record_version"), 1)
     })),
 
-  make("a runtime that was never claimed has no lifecycle, in none of the three reads", (bench) =>
-    Effect.gen(function*() {
-      const runtimeId = yield* freshRuntimeId(bench)
-      yield* expectEqual(yield* bench.store.loadMachineLifecycleRecord(runtimeId), Option.none())
-      yield* expectEqual(yield* bench.store.loadMachineLifecycle(runtimeId), Option.none())
-      yield* expectEqual(yield* bench.store.loadRuntimeState(runtimeId), Option.none())
-    })),
+  make(
+    "a runtime that was never claimed has no lifecycle, in none of the three reads",
+    (bench) =>
+      Effect.gen(function*() {
+        const runtimeId = yield* freshRuntimeId(bench)
+        yield* expectEqual(yield* bench.store.loadMachineLifecycleRecord(runtimeId), Option.none())
+        yield* expectEqual(yield* bench.store.loadMachineLifecycle(runtimeId), Option.none())
+        yield* expectEqual(yield* bench.store.loadRuntimeState(runtimeId), Option.none())
+      })
+  ),
 
-  make("the lifecycle row and the listed inputs are written together; inputs that are not listed stay", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const [a, b] = [yield* accept(bench, owner), yield* accept(bench, owner)]
-      const added = yield* newInput(bench, owner)
-      const changed = moved(a.head, { attempt: 1 })
-      const lifecycle = Commit.lifecycle(lifecycleOf(owner, { runtimeState: "stopped" }), null)
-      yield* bench.store.commitMachineLifecycle(owner.runtimeId, owner.stamp(), lifecycle, [changed, added.record])
-      yield* expectEqual(yield* Effect.flatten(bench.store.loadRuntimeState(owner.runtimeId)), "stopped")
-      for (const head of [changed.head, b.head, added.head]) {
-        yield* expectEqual(yield* loadHead(bench, owner.runtimeId, head.id), head)
-      }
-    })),
+  make(
+    "the lifecycle row and the listed inputs are written together; inputs that are not listed stay",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const [a, b] = [yield* accept(bench, owner), yield* accept(bench, owner)]
+        const added = yield* newInput(bench, owner)
+        const changed = moved(a.head, { attempt: 1 })
+        const lifecycle = Commit.lifecycle(lifecycleOf(owner, { runtimeState: "stopped" }), null)
+        yield* bench.store.commitMachineLifecycle(owner.runtimeId, owner.stamp(), lifecycle, [changed, added.record])
+        yield* expectEqual(yield* Effect.flatten(bench.store.loadRuntimeState(owner.runtimeId)), "stopped")
+        for (const head of [changed.head, b.head, added.head]) {
+          yield* expectEqual(yield* loadHead(bench, owner.runtimeId, head.id), head)
+        }
+      })
+  ),
 
   make("I17: a lifecycle record of one runtime leaves those of others", (bench) =>
     Effect.gen(function*() {
@@ -132,16 +143,19 @@ const lists: ReadonlyArray<StoreCase> = [
       )
     })),
 
-  make("a page of runtimes is what is behind its cursor, and not more than its limit", (bench) =>
-    Effect.gen(function*() {
-      const { after, belongs, owners } = yield* family(bench, ["1", "2", "3", "4", "5"])
-      const first = yield* bench.store.loadRuntimes({ after, limit: 2 })
-      yield* expectEqual(first.map(({ runtimeId }) => runtimeId), [owners[0]!.runtimeId, owners[1]!.runtimeId])
-      const second = yield* bench.store.loadRuntimes({ after: owners[1]!.runtimeId, limit: 2 })
-      yield* expectEqual(second.map(({ runtimeId }) => runtimeId), [owners[2]!.runtimeId, owners[3]!.runtimeId])
-      const last = yield* bench.store.loadRuntimes({ after: owners[4]!.runtimeId, limit: 2 })
-      yield* expectEqual(last.filter(({ runtimeId }) => belongs(runtimeId)), [])
-    })),
+  make(
+    "a page of runtimes is what is behind its cursor, and not more than its limit",
+    (bench) =>
+      Effect.gen(function*() {
+        const { after, belongs, owners } = yield* family(bench, ["1", "2", "3", "4", "5"])
+        const first = yield* bench.store.loadRuntimes({ after, limit: 2 })
+        yield* expectEqual(first.map(({ runtimeId }) => runtimeId), [owners[0]!.runtimeId, owners[1]!.runtimeId])
+        const second = yield* bench.store.loadRuntimes({ after: owners[1]!.runtimeId, limit: 2 })
+        yield* expectEqual(second.map(({ runtimeId }) => runtimeId), [owners[2]!.runtimeId, owners[3]!.runtimeId])
+        const last = yield* bench.store.loadRuntimes({ after: owners[4]!.runtimeId, limit: 2 })
+        yield* expectEqual(last.filter(({ runtimeId }) => belongs(runtimeId)), [])
+      })
+  ),
 
   make("going through the pages names every runtime once, whatever their ids", (bench) =>
     Effect.gen(function*() {
@@ -172,7 +186,11 @@ const lists: ReadonlyArray<StoreCase> = [
     }))
 ]
 
-type Pending = { readonly what: string; readonly heads: ReadonlyArray<Partial<InputHead>>; readonly readyAt: number | null }
+type Pending = {
+  readonly what: string
+  readonly heads: ReadonlyArray<Partial<InputHead>>
+  readonly readyAt: number | null
+}
 
 const held = (readyAt: number | null): Partial<InputHead> => ({ phase: "held", hold: "question", readyAt })
 
@@ -190,8 +208,10 @@ const pending: ReadonlyArray<Pending> = [
 ]
 
 const pendingOf = ({ store }: Bench, { runtimeId }: Owner) =>
-  Effect.map(store.loadPendingRuntimes({ limit: 100_000 }), (rows) =>
-    rows.filter((row) => row.runtimeId === runtimeId).map(({ readyAt }) => Option.getOrNull(readyAt)))
+  Effect.map(
+    store.loadPendingRuntimes({ limit: 100_000 }),
+    (rows) => rows.filter((row) => row.runtimeId === runtimeId).map(({ readyAt }) => Option.getOrNull(readyAt))
+  )
 
 const readiness: ReadonlyArray<StoreCase> = [
   ...pending.map(({ heads, readyAt, what }) =>
@@ -203,15 +223,18 @@ const readiness: ReadonlyArray<StoreCase> = [
       }))
   ),
 
-  make("I14: a runtime with an open run is pending, ready at once, also when no input is active", (bench) =>
-    Effect.gen(function*() {
-      const [empty, staged] = [yield* own(bench), yield* own(bench)]
-      yield* openRun(bench, empty, [])
-      yield* expectEqual(yield* pendingOf(bench, empty), [0])
-      const { head } = yield* accept(bench, staged)
-      yield* openRun(bench, staged, [head])
-      yield* expectEqual(yield* pendingOf(bench, staged), [0])
-    })),
+  make(
+    "I14: a runtime with an open run is pending, ready at once, also when no input is active",
+    (bench) =>
+      Effect.gen(function*() {
+        const [empty, staged] = [yield* own(bench), yield* own(bench)]
+        yield* openRun(bench, empty, [])
+        yield* expectEqual(yield* pendingOf(bench, empty), [0])
+        const { head } = yield* accept(bench, staged)
+        yield* openRun(bench, staged, [head])
+        yield* expectEqual(yield* pendingOf(bench, staged), [0])
+      })
+  ),
 
   make("a runtime without open run and active inputs is not pending", (bench) =>
     Effect.gen(function*() {
@@ -242,42 +265,45 @@ const totals: ReadonlyArray<StoreCase> = [
       yield* expectEqual(Object.values(none), [0, 0, 0, 0, 0, 0, 0, 0, 0])
     })),
 
-  make("I15: totals count every accepted input once, by what became of it, and receipts and runs", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const other = yield* freshInputId(bench)
-      const ends: ReadonlyArray<TerminalOutcome> = [
-        consumedAtOnce,
-        { _tag: "superseded", by: other },
-        { _tag: "superseded", by: other },
-        { _tag: "coalesced", into: other },
-        { _tag: "abandoned", reason: { _tag: "reset" } },
-        { _tag: "abandoned", reason: { _tag: "max_attempts_exhausted", attempts: 3 } }
-      ]
-      for (const outcome of ends) {
-        const { head } = yield* accept(bench, owner)
-        yield* commit(bench, owner, ending(head, outcome))
-      }
-      yield* accept(bench, owner, { head: held(null) })
-      yield* accept(bench, owner)
-      const first = yield* openRun(bench, owner, [(yield* accept(bench, owner)).head])
-      yield* bench.store.atomicApply(owner.runtimeId, boundaryOf(bench, owner, first))
-      const final = boundaryOf(bench, owner, first, { after: 1, boundary: "final" })
-      yield* bench.store.atomicApply(owner.runtimeId, final)
-      yield* openRun(bench, owner, [(yield* accept(bench, owner)).head])
-      const found = yield* bench.store.loadTotals(owner.runtimeId)
-      yield* expectEqual(found, {
-        accepted: 10,
-        active: 2,
-        held: 1,
-        consumed: 2,
-        superseded: 2,
-        coalesced: 1,
-        abandoned: 2,
-        receipts: 2,
-        runs: 2
+  make(
+    "I15: totals count every accepted input once, by what became of it, and receipts and runs",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const other = yield* freshInputId(bench)
+        const ends: ReadonlyArray<TerminalOutcome> = [
+          consumedAtOnce,
+          { _tag: "superseded", by: other },
+          { _tag: "superseded", by: other },
+          { _tag: "coalesced", into: other },
+          { _tag: "abandoned", reason: { _tag: "reset" } },
+          { _tag: "abandoned", reason: { _tag: "max_attempts_exhausted", attempts: 3 } }
+        ]
+        for (const outcome of ends) {
+          const { head } = yield* accept(bench, owner)
+          yield* commit(bench, owner, ending(head, outcome))
+        }
+        yield* accept(bench, owner, { head: held(null) })
+        yield* accept(bench, owner)
+        const first = yield* openRun(bench, owner, [(yield* accept(bench, owner)).head])
+        yield* bench.store.atomicApply(owner.runtimeId, boundaryOf(bench, owner, first))
+        const final = boundaryOf(bench, owner, first, { after: 1, boundary: "final" })
+        yield* bench.store.atomicApply(owner.runtimeId, final)
+        yield* openRun(bench, owner, [(yield* accept(bench, owner)).head])
+        const found = yield* bench.store.loadTotals(owner.runtimeId)
+        yield* expectEqual(found, {
+          accepted: 10,
+          active: 2,
+          held: 1,
+          consumed: 2,
+          superseded: 2,
+          coalesced: 1,
+          abandoned: 2,
+          receipts: 2,
+          runs: 2
+        })
       })
-    }))
+  )
 ]
 
 export const lifecycle: ReadonlyArray<StoreCase> = [...records, ...lists, ...readiness, ...totals]

@@ -53,23 +53,26 @@ const oneOfEach = (bench: Bench, owner: Owner) =>
   })
 
 export const loads: ReadonlyArray<StoreCase> = [
-  make("inputs are loaded in order of admission, whatever their ids and the order of their writes", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const sequences = [5, 1, 4, 2, 3, 11, 10, 100]
-      const made = yield* Effect.forEach(sequences, (sequence) => newInput(bench, owner, { head: { sequence } }))
-      for (const { record } of made.slice(0, 3)) {
-        yield* bench.store.persistInputState(owner.runtimeId, owner.stamp(), record)
-      }
-      yield* commit(bench, owner, { inputs: made.slice(3).map(({ record }) => record) })
-      const first = made[0]!.head
-      yield* bench.store.persistInputState(owner.runtimeId, owner.stamp(), moved(first, { attempt: 1 }))
-      const expected = [...sequences].sort((a, b) => a - b)
-      for (const load of [bench.store.loadInputStates, bench.store.loadActiveInputStates]) {
-        const stored = yield* heads(yield* load(owner.runtimeId))
-        yield* expectEqual(stored.map(({ sequence }) => sequence), expected)
-      }
-    })),
+  make(
+    "inputs are loaded in order of admission, whatever their ids and the order of their writes",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const sequences = [5, 1, 4, 2, 3, 11, 10, 100]
+        const made = yield* Effect.forEach(sequences, (sequence) => newInput(bench, owner, { head: { sequence } }))
+        for (const { record } of made.slice(0, 3)) {
+          yield* bench.store.persistInputState(owner.runtimeId, owner.stamp(), record)
+        }
+        yield* commit(bench, owner, { inputs: made.slice(3).map(({ record }) => record) })
+        const first = made[0]!.head
+        yield* bench.store.persistInputState(owner.runtimeId, owner.stamp(), moved(first, { attempt: 1 }))
+        const expected = [...sequences].sort((a, b) => a - b)
+        for (const load of [bench.store.loadInputStates, bench.store.loadActiveInputStates]) {
+          const stored = yield* heads(yield* load(owner.runtimeId))
+          yield* expectEqual(stored.map(({ sequence }) => sequence), expected)
+        }
+      })
+  ),
 
   make("a page of inputs is what is behind its cursor, and not more than its limit", (bench) =>
     Effect.gen(function*() {
@@ -96,49 +99,61 @@ export const loads: ReadonlyArray<StoreCase> = [
       yield* expectEqual(more.length, 101)
     })),
 
-  make("active inputs are those that are not terminal, staged and held ones included", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const { active, ended } = yield* oneOfEach(bench, owner)
-      yield* expectEqual(yield* idsOf(yield* bench.store.loadActiveInputStates(owner.runtimeId)), active)
-      yield* expectEqual(yield* idsOf(yield* bench.store.loadInputStates(owner.runtimeId)), [...active, ...ended])
-    })),
+  make(
+    "active inputs are those that are not terminal, staged and held ones included",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { active, ended } = yield* oneOfEach(bench, owner)
+        yield* expectEqual(yield* idsOf(yield* bench.store.loadActiveInputStates(owner.runtimeId)), active)
+        yield* expectEqual(yield* idsOf(yield* bench.store.loadInputStates(owner.runtimeId)), [...active, ...ended])
+      })
+  ),
 
-  make("dead letters are the inputs whose attempts were used up, with their last failure", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      yield* oneOfEach(bench, owner)
-      const failure = { tag: "Boom", message: awkwardText }
-      const dead = yield* Effect.forEach([3, 4, 5], (attempts) =>
-        Effect.gen(function*() {
-          const { head } = yield* accept(bench, owner)
-          const reason: AbandonReason = { _tag: "max_attempts_exhausted", attempts }
-          yield* commit(bench, owner, ending(head, { _tag: "abandoned", reason }, { attempt: attempts, failure }))
-          return head
-        }))
-      const letters = yield* heads(yield* bench.store.loadDeadLetters(owner.runtimeId))
-      yield* expectEqual(letters.map(({ id }) => id), dead.map(({ id }) => id))
-      yield* expectEqual(letters.map((letter) => letter.failure), [failure, failure, failure])
-      const second = yield* bench.store.loadDeadLetters(owner.runtimeId, { after: dead[0]!.sequence, limit: 1 })
-      yield* expectEqual(yield* idsOf(second), [dead[1]!.id])
-    })),
+  make(
+    "dead letters are the inputs whose attempts were used up, with their last failure",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        yield* oneOfEach(bench, owner)
+        const failure = { tag: "Boom", message: awkwardText }
+        const dead = yield* Effect.forEach([3, 4, 5], (attempts) =>
+          Effect.gen(function*() {
+            const { head } = yield* accept(bench, owner)
+            const reason: AbandonReason = { _tag: "max_attempts_exhausted", attempts }
+            yield* commit(bench, owner, ending(head, { _tag: "abandoned", reason }, { attempt: attempts, failure }))
+            return head
+          }))
+        const letters = yield* heads(yield* bench.store.loadDeadLetters(owner.runtimeId))
+        yield* expectEqual(letters.map(({ id }) => id), dead.map(({ id }) => id))
+        yield* expectEqual(letters.map((letter) => letter.failure), [failure, failure, failure])
+        const second = yield* bench.store.loadDeadLetters(owner.runtimeId, { after: dead[0]!.sequence, limit: 1 })
+        yield* expectEqual(yield* idsOf(second), [dead[1]!.id])
+      })
+  ),
 
-  make("the bodies of named inputs come in the order of the names, and absent ones are left out", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const inputs = yield* Effect.forEach(["a", "b", "c"], (key) => accept(bench, owner, { draft: Input.prompt(key) }))
-      const [a, b, c] = inputs.map(({ input }) => input) as [Input.Input, Input.Input, Input.Input]
-      yield* commit(bench, owner, ending(inputs[1]!.head, consumedAtOnce))
-      const absent = yield* freshInputId(bench)
-      const ids = [c.header.id, absent, a.header.id, b.header.id]
-      const bodies = yield* bench.store.loadBodies(owner.runtimeId, ids)
-      yield* expectEqual(bodies.map(({ inputId }) => inputId), [c, a, b].map(({ header }) => header.id))
-      yield* expectEqual(
-        bodies.map(({ body }) => Either.getOrNull(body)),
-        [c, a, b].map((input) => ({ _tag: "inline", input }) as const)
-      )
-      yield* expectEqual(yield* bench.store.loadBodies(owner.runtimeId, []), [])
-    })),
+  make(
+    "the bodies of named inputs come in the order of the names, and absent ones are left out",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const inputs = yield* Effect.forEach(
+          ["a", "b", "c"],
+          (key) => accept(bench, owner, { draft: Input.prompt(key) })
+        )
+        const [a, b, c] = inputs.map(({ input }) => input) as [Input.Input, Input.Input, Input.Input]
+        yield* commit(bench, owner, ending(inputs[1]!.head, consumedAtOnce))
+        const absent = yield* freshInputId(bench)
+        const ids = [c.header.id, absent, a.header.id, b.header.id]
+        const bodies = yield* bench.store.loadBodies(owner.runtimeId, ids)
+        yield* expectEqual(bodies.map(({ inputId }) => inputId), [c, a, b].map(({ header }) => header.id))
+        yield* expectEqual(
+          bodies.map(({ body }) => Either.getOrNull(body)),
+          [c, a, b].map((input) => ({ _tag: "inline", input }) as const)
+        )
+        yield* expectEqual(yield* bench.store.loadBodies(owner.runtimeId, []), [])
+      })
+  ),
 
   make("I17: a runtime's inputs are its own", (bench) =>
     Effect.gen(function*() {

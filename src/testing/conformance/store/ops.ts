@@ -12,17 +12,7 @@ import { empty } from "../../../schema/OAuthFlow.js"
 import type { OpsSnapshot } from "../../../schema/Ops.js"
 import { check, expectEqual, expectFailure } from "../../Conformance.js"
 import { awkwardText } from "./awkward.js"
-import {
-  accept,
-  begin,
-  type Bench,
-  freshRuntimeId,
-  make,
-  NOW,
-  own,
-  stateOf,
-  type StoreCase
-} from "./fixtures.js"
+import { accept, begin, type Bench, freshRuntimeId, make, NOW, own, stateOf, type StoreCase } from "./fixtures.js"
 
 const operation: OpsSnapshot["operations"][number] = {
   id: "o1",
@@ -60,7 +50,13 @@ const snapshot: OpsSnapshot = {
       completionSequence: 7,
       completedAt: NOW
     },
-    { ...operation, id: "o3", status: "aborted", source: { _tag: "session_child", sessionId: "s" }, outcome: { _tag: "aborted" } }
+    {
+      ...operation,
+      id: "o3",
+      status: "aborted",
+      source: { _tag: "session_child", sessionId: "s" },
+      outcome: { _tag: "aborted" }
+    }
   ],
   feed: [
     { sequence: 6, operationId: "o0", kind: "background_tool_op", outcome: { _tag: "failed", error: awkwardText } },
@@ -93,21 +89,24 @@ const operations: ReadonlyArray<StoreCase> = [
       }
     })),
 
-  make("operations that were deleted or never stored are none; deleting absent ones is fine", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const load = bench.store.loadOpsLifecycle(owner.runtimeId)
-      const remove = Effect.suspend(() => bench.store.deleteOpsLifecycle(owner.runtimeId, owner.stamp()))
-      yield* remove
-      yield* expectEqual(yield* load, Option.none())
-      yield* bench.store.persistOpsLifecycle(owner.runtimeId, owner.stamp(), snapshot)
-      yield* remove
-      yield* expectEqual(yield* load, Option.none())
-      yield* remove
-      yield* bench.store.persistOpsLifecycle(owner.runtimeId, owner.stamp(), numbered(2))
-      yield* expectEqual(yield* Effect.flatten(load), numbered(2))
-      yield* expectEqual(yield* bench.store.loadOpsLifecycle(yield* freshRuntimeId(bench)), Option.none())
-    })),
+  make(
+    "operations that were deleted or never stored are none; deleting absent ones is fine",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const load = bench.store.loadOpsLifecycle(owner.runtimeId)
+        const remove = Effect.suspend(() => bench.store.deleteOpsLifecycle(owner.runtimeId, owner.stamp()))
+        yield* remove
+        yield* expectEqual(yield* load, Option.none())
+        yield* bench.store.persistOpsLifecycle(owner.runtimeId, owner.stamp(), snapshot)
+        yield* remove
+        yield* expectEqual(yield* load, Option.none())
+        yield* remove
+        yield* bench.store.persistOpsLifecycle(owner.runtimeId, owner.stamp(), numbered(2))
+        yield* expectEqual(yield* Effect.flatten(load), numbered(2))
+        yield* expectEqual(yield* bench.store.loadOpsLifecycle(yield* freshRuntimeId(bench)), Option.none())
+      })
+  ),
 
   make("operations of one runtime are its own, and leave everything else of it", (bench) =>
     Effect.gen(function*() {
@@ -166,64 +165,83 @@ const brokenOff = (
   f: Effect.Effect<OAuthFlowSnapshot, { readonly _tag: "NoRoom" }>,
   says: (exit: Exit.Exit<void, unknown>) => boolean
 ) =>
-  make(`I2: an update of the login flows that ${what} writes nothing, and the store goes on`, (bench) =>
-    Effect.gen(function*() {
-      yield* bench.store.persistAuthOAuthFlowSnapshot(flows)
-      const exit = yield* Effect.exit(bench.store.updateAuthOAuthFlowSnapshot(() => f))
-      yield* check(says(exit), `the answer tells that the update ${what}`)
-      yield* expectFlows(bench, flows)
-      yield* bench.store.updateAuthOAuthFlowSnapshot(() => Effect.succeed(counted(1)))
-      yield* expectFlows(bench, counted(1))
-    }))
+  make(
+    `I2: an update of the login flows that ${what} writes nothing, and the store goes on`,
+    (bench) =>
+      Effect.gen(function*() {
+        yield* bench.store.persistAuthOAuthFlowSnapshot(flows)
+        const exit = yield* Effect.exit(bench.store.updateAuthOAuthFlowSnapshot(() => f))
+        yield* check(says(exit), `the answer tells that the update ${what}`)
+        yield* expectFlows(bench, flows)
+        yield* bench.store.updateAuthOAuthFlowSnapshot(() => Effect.succeed(counted(1)))
+        yield* expectFlows(bench, counted(1))
+      })
+  )
 
 const updates: ReadonlyArray<StoreCase> = [
-  make("an update of the login flows reads the stored ones and writes what it computes", (bench) =>
-    Effect.gen(function*() {
-      yield* bench.store.persistAuthOAuthFlowSnapshot(flows)
-      const seen: Array<OAuthFlowSnapshot> = []
-      yield* bench.store.updateAuthOAuthFlowSnapshot((now) =>
-        Effect.map(now, (stored) => {
-          seen.push(stored)
-          return { ...stored, device: [] }
-        }))
-      yield* expectEqual(seen.map(plain), [plain(flows)])
-      yield* expectFlows(bench, { ...flows, device: [] })
-    })),
+  make(
+    "an update of the login flows reads the stored ones and writes what it computes",
+    (bench) =>
+      Effect.gen(function*() {
+        yield* bench.store.persistAuthOAuthFlowSnapshot(flows)
+        const seen: Array<OAuthFlowSnapshot> = []
+        yield* bench.store.updateAuthOAuthFlowSnapshot((now) =>
+          Effect.map(now, (stored) => {
+            seen.push(stored)
+            return { ...stored, device: [] }
+          })
+        )
+        yield* expectEqual(seen.map(plain), [plain(flows)])
+        yield* expectFlows(bench, { ...flows, device: [] })
+      })
+  ),
 
   brokenOff("dies", Effect.die("a defect"), (exit) => Exit.isFailure(exit) && exit.cause._tag === "Die"),
   brokenOff("interrupts itself", Effect.interrupt, Exit.isInterrupted),
 
-  make("I2: an update of the login flows that fails writes nothing, and its error comes unchanged", (bench) =>
-    Effect.gen(function*() {
-      yield* bench.store.persistAuthOAuthFlowSnapshot(flows)
-      const noRoom = { _tag: "NoRoom", max: 7 } as const
-      const update = bench.store.updateAuthOAuthFlowSnapshot(() => Effect.fail(noRoom))
-      yield* check((yield* expectFailure(update, "NoRoom")) === noRoom, "the error is the same one")
-      yield* expectFlows(bench, flows)
-    })),
+  make(
+    "I2: an update of the login flows that fails writes nothing, and its error comes unchanged",
+    (bench) =>
+      Effect.gen(function*() {
+        yield* bench.store.persistAuthOAuthFlowSnapshot(flows)
+        const noRoom = { _tag: "NoRoom", max: 7 } as const
+        const update = bench.store.updateAuthOAuthFlowSnapshot(() => Effect.fail(noRoom))
+        yield* check((yield* expectFailure(update, "NoRoom")) === noRoom, "the error is the same one")
+        yield* expectFlows(bench, flows)
+      })
+  ),
 
-  make("I2: an update of the login flows whose caller is interrupted writes nothing, and the store goes on", (bench) =>
-    Effect.gen(function*() {
-      yield* bench.store.persistAuthOAuthFlowSnapshot(flows)
-      const started = yield* Deferred.make<void>()
-      const fiber = yield* Effect.fork(
-        bench.store.updateAuthOAuthFlowSnapshot(() => Effect.zipRight(Deferred.succeed(started, undefined), Effect.never))
-      )
-      yield* Deferred.await(started)
-      yield* check(Exit.isInterrupted(yield* Fiber.interrupt(fiber)), "the caller is interrupted")
-      yield* expectFlows(bench, flows)
-      yield* bench.store.persistAuthOAuthFlowSnapshot(empty)
-      yield* expectFlows(bench, empty)
-    })),
+  make(
+    "I2: an update of the login flows whose caller is interrupted writes nothing, and the store goes on",
+    (bench) =>
+      Effect.gen(function*() {
+        yield* bench.store.persistAuthOAuthFlowSnapshot(flows)
+        const started = yield* Deferred.make<void>()
+        const fiber = yield* Effect.fork(
+          bench.store.updateAuthOAuthFlowSnapshot(() =>
+            Effect.zipRight(Deferred.succeed(started, undefined), Effect.never)
+          )
+        )
+        yield* Deferred.await(started)
+        yield* check(Exit.isInterrupted(yield* Fiber.interrupt(fiber)), "the caller is interrupted")
+        yield* expectFlows(bench, flows)
+        yield* bench.store.persistAuthOAuthFlowSnapshot(empty)
+        yield* expectFlows(bench, empty)
+      })
+  ),
 
-  make("updates of the login flows at the same time follow each other: none is lost", (bench) =>
-    Effect.gen(function*() {
-      yield* bench.store.persistAuthOAuthFlowSnapshot(empty)
-      const add = bench.store.updateAuthOAuthFlowSnapshot((now) =>
-        Effect.flatMap(now, ({ device }) => Effect.as(Effect.yieldNow(), counted(device.length + 1))))
-      yield* Effect.replicateEffect(add, 25, { concurrency: "unbounded", discard: true })
-      yield* expectEqual((yield* load(bench)).device.length, 25)
-    }))
+  make(
+    "updates of the login flows at the same time follow each other: none is lost",
+    (bench) =>
+      Effect.gen(function*() {
+        yield* bench.store.persistAuthOAuthFlowSnapshot(empty)
+        const add = bench.store.updateAuthOAuthFlowSnapshot((now) =>
+          Effect.flatMap(now, ({ device }) => Effect.as(Effect.yieldNow(), counted(device.length + 1)))
+        )
+        yield* Effect.replicateEffect(add, 25, { concurrency: "unbounded", discard: true })
+        yield* expectEqual((yield* load(bench)).device.length, 25)
+      })
+  )
 ]
 
 const oauth: ReadonlyArray<StoreCase> = [
@@ -233,13 +251,16 @@ const oauth: ReadonlyArray<StoreCase> = [
       yield* expectFlows(bench, flows)
     })),
 
-  make("login flows that are stored replace the earlier ones whole, and need no token", (bench) =>
-    Effect.gen(function*() {
-      for (const next of [flows, empty, counted(3), flows]) {
-        yield* bench.store.persistAuthOAuthFlowSnapshot(next)
-        yield* expectFlows(bench, next)
-      }
-    })),
+  make(
+    "login flows that are stored replace the earlier ones whole, and need no token",
+    (bench) =>
+      Effect.gen(function*() {
+        for (const next of [flows, empty, counted(3), flows]) {
+          yield* bench.store.persistAuthOAuthFlowSnapshot(next)
+          yield* expectFlows(bench, next)
+        }
+      })
+  ),
 
   ...updates
 ]

@@ -107,7 +107,11 @@ const everyWrite = (bench: Bench) =>
     return { owner, writes }
   })
 
-const expectStale = (bench: Bench, owner: Owner, writes: Effect.Effect.Success<ReturnType<typeof everyWrite>>["writes"]) =>
+const expectStale = (
+  bench: Bench,
+  owner: Owner,
+  writes: Effect.Effect.Success<ReturnType<typeof everyWrite>>["writes"]
+) =>
   Effect.forEach(writes, ([what, write]) =>
     Effect.gen(function*() {
       const answer = yield* changingNothing(bench, owner.runtimeId, write)
@@ -115,42 +119,50 @@ const expectStale = (bench: Bench, owner: Owner, writes: Effect.Effect.Success<R
     }), { discard: true })
 
 const fences: ReadonlyArray<StoreCase> = [
-  make("I9: every kind of write under an older token is StaleFence and changes nothing", (bench) =>
-    Effect.gen(function*() {
-      const { owner, writes } = yield* everyWrite(bench)
-      yield* claim(bench, owner.runtimeId)
-      yield* expectStale(bench, owner, writes)
-    })),
+  make(
+    "I9: every kind of write under an older token is StaleFence and changes nothing, after a recovery",
+    (bench) =>
+      Effect.gen(function*() {
+        const { owner, writes } = yield* everyWrite(bench)
+        yield* claim(bench, owner.runtimeId)
+        yield* expectStale(bench, owner, writes)
+      })
+  ),
 
-  make("I9: after a recovery every kind of write of the former owner is StaleFence", (bench) =>
-    Effect.gen(function*() {
-      const { owner, writes } = yield* everyWrite(bench)
-      yield* bench.store.claim(owner.runtimeId, yield* freshClaimId(bench))
-      yield* bench.store.claim(owner.runtimeId, yield* freshClaimId(bench))
-      yield* expectStale(bench, owner, writes)
-    })),
+  make(
+    "I9: every kind of write under an older token is StaleFence and changes nothing, after a claim",
+    (bench) =>
+      Effect.gen(function*() {
+        const { owner, writes } = yield* everyWrite(bench)
+        yield* bench.store.claim(owner.runtimeId, yield* freshClaimId(bench))
+        yield* expectStale(bench, owner, writes)
+      })
+  ),
 
-  make("I9: a token is its epoch and its claim: with one of them wrong a write is StaleFence", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const { claimId, epoch } = owner.token
-      const tokens = [
-        { epoch, claimId: yield* freshClaimId(bench) },
-        { epoch: epoch - 1, claimId },
-        { epoch: epoch + 1, claimId }
-      ]
-      for (const token of tokens) {
-        const other = ownerOf(owner.runtimeId, token, 10)
-        const { record } = yield* newInput(bench, other)
-        const error = yield* changingNothing(
-          bench,
-          owner.runtimeId,
-          expectFailure(bench.store.persistInputState(owner.runtimeId, other.stamp(), record), "StaleFence")
-        )
-        yield* expectEqual([error.runtimeId, error.epoch, error.current], [owner.runtimeId, token.epoch, epoch])
-        yield* expectFailure(bench.store.barrier(owner.runtimeId, token), "StaleFence")
-      }
-    })),
+  make(
+    "I9: a token is its epoch and its claim: with one of them wrong a write is StaleFence",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { claimId, epoch } = owner.token
+        const tokens = [
+          { epoch, claimId: yield* freshClaimId(bench) },
+          { epoch: epoch - 1, claimId },
+          { epoch: epoch + 1, claimId }
+        ]
+        for (const token of tokens) {
+          const other = ownerOf(owner.runtimeId, token, 10)
+          const { record } = yield* newInput(bench, other)
+          const error = yield* changingNothing(
+            bench,
+            owner.runtimeId,
+            expectFailure(bench.store.persistInputState(owner.runtimeId, other.stamp(), record), "StaleFence")
+          )
+          yield* expectEqual([error.runtimeId, error.epoch, error.current], [owner.runtimeId, token.epoch, epoch])
+          yield* expectFailure(bench.store.barrier(owner.runtimeId, token), "StaleFence")
+        }
+      })
+  ),
 
   make("I9: nobody writes a runtime that was never claimed", (bench) =>
     Effect.gen(function*() {
@@ -187,14 +199,17 @@ const fences: ReadonlyArray<StoreCase> = [
 ]
 
 const claims: ReadonlyArray<StoreCase> = [
-  make("I9: a claim makes a new token, its epoch one more than the last; the first is 1", (bench) =>
-    Effect.gen(function*() {
-      const runtimeId = yield* freshRuntimeId(bench)
-      for (const epoch of [1, 2, 3]) {
-        const claimId = yield* freshClaimId(bench)
-        yield* expectEqual(yield* bench.store.claim(runtimeId, claimId), { epoch, claimId })
-      }
-    })),
+  make(
+    "I9: a claim makes a new token, its epoch one more than the last; the first is 1",
+    (bench) =>
+      Effect.gen(function*() {
+        const runtimeId = yield* freshRuntimeId(bench)
+        for (const epoch of [1, 2, 3]) {
+          const claimId = yield* freshClaimId(bench)
+          yield* expectEqual(yield* bench.store.claim(runtimeId, claimId), { epoch, claimId })
+        }
+      })
+  ),
 
   make("a claim changes nothing of the runtime but its owner", (bench) =>
     Effect.gen(function*() {
@@ -212,17 +227,20 @@ const claims: ReadonlyArray<StoreCase> = [
       })
     })),
 
-  make("I9: of many claims at the same time all succeed with epochs of their own, and the highest one holds", (bench) =>
-    Effect.gen(function*() {
-      const runtimeId = yield* freshRuntimeId(bench)
-      const owners = yield* Effect.replicateEffect(claim(bench, runtimeId), 10, { concurrency: "unbounded" })
-      const epochs = owners.map(({ token }) => token.epoch)
-      yield* expectEqual([...epochs].sort((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
-      for (const owner of owners) {
-        const exit = yield* Effect.either(bench.store.barrier(runtimeId, owner.token))
-        yield* expectEqual(Either.isRight(exit), owner.token.epoch === 10)
-      }
-    }))
+  make(
+    "I9: of many claims at the same time all succeed with epochs of their own, and the highest one holds",
+    (bench) =>
+      Effect.gen(function*() {
+        const runtimeId = yield* freshRuntimeId(bench)
+        const owners = yield* Effect.replicateEffect(claim(bench, runtimeId), 10, { concurrency: "unbounded" })
+        const epochs = owners.map(({ token }) => token.epoch)
+        yield* expectEqual([...epochs].sort((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+        for (const owner of owners) {
+          const exit = yield* Effect.either(bench.store.barrier(runtimeId, owner.token))
+          yield* expectEqual(Either.isRight(exit), owner.token.epoch === 10)
+        }
+      })
+  )
 ]
 
 const recoveries: ReadonlyArray<StoreCase> = [
@@ -235,113 +253,140 @@ const recoveries: ReadonlyArray<StoreCase> = [
       yield* expectEqual(rest, { lifecycle: null, run: null, session: null, inputs: [], corrupt: [], lastSequence: 0 })
     })),
 
-  make("recovery finds lifecycle, open run, session, the active heads in order of admission, and the last number", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const { runtimeId } = owner
-      const late = yield* accept(bench, owner, { head: { sequence: 9 } })
-      const ended = yield* accept(bench, owner, { head: { sequence: 2 } })
-      const early = yield* accept(bench, owner, { head: { sequence: 3 } })
-      const held = yield* accept(bench, owner, { head: { sequence: 4, phase: "held", hold: "question", readyAt: null } })
-      const numbered = ownerOf(runtimeId, owner.token, 20)
-      yield* commit(bench, numbered, ending(ended.head, consumedAtOnce))
-      const { head: session } = yield* begin(bench, numbered, ["a"])
-      const opened = yield* openRun(bench, numbered, [early.head])
-      const first = boundaryOf(bench, numbered, opened, { contributors: [] })
-      yield* bench.store.atomicApply(runtimeId, first)
-      const receipt = { runId: opened.run.id, sequence: 1 }
-      const known = moved(opened.staged[0]!, { receipt })
-      const unknown = moved(late.head, { receipt: { runId: opened.run.id, sequence: 7 } })
-      yield* commit(bench, numbered, { inputs: [known, unknown] })
-      const lifecycle = yield* Effect.flatten(bench.store.loadMachineLifecycle(runtimeId))
-      const found = yield* bench.store.recover(runtimeId, yield* freshClaimId(bench), (recovered, token) =>
-        Either.right([Commit.make(runtimeId, { token, n: 0 }, {}), recovered]))
-      yield* expectEqual(found.lifecycle, lifecycle)
-      yield* expectEqual(found.run, { ...opened.run, sequence: 1 })
-      yield* expectEqual(found.session, session)
-      yield* expectEqual(found.inputs, [known.head, held.head, unknown.head])
-      yield* expectEqual<number | undefined>(found.lastSequence, first.events?.at(-1)?.number)
-      yield* expectEqual([found.hasReceipt(opened.run.id, 1), found.hasReceipt(opened.run.id, 7)], [true, false])
-    })),
-
-  make("I18: the last number is that of an active input or of an event, whichever is higher", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const last = () => Effect.map(claim(bench, owner.runtimeId), (later) => later.number() - 1)
-      yield* accept(bench, owner, { head: { sequence: 5 } })
-      yield* expectEqual(yield* last(), 5)
-      const second = yield* claim(bench, owner.runtimeId)
-      const event = { ...published(second), number: 8 }
-      yield* commit(bench, second, { events: [event] })
-      yield* expectEqual(yield* last(), 8)
-      const third = yield* claim(bench, owner.runtimeId)
-      const { head } = yield* accept(bench, third, { head: { sequence: 11 } })
-      yield* expectEqual(yield* last(), 11)
-      const fourth = yield* claim(bench, owner.runtimeId)
-      yield* commit(bench, fourth, ending(head, consumedAtOnce))
-      yield* expectEqual(yield* last(), 11, "after the input ended")
-    })),
-
-  make("I9: on the left of decide nothing is written, not even the claim, and the error comes unchanged", (bench) =>
-    Effect.gen(function*() {
-      const { owner } = yield* everyWrite(bench)
-      const refuse = (runtimeId: typeof owner.runtimeId) =>
-        Effect.flatMap(freshClaimId(bench), (claimId) =>
-          expectFailure(
-            bench.store.recover(runtimeId, claimId, (_, token) => Either.left({ _tag: "NotNow", token } as const)),
-            "NotNow"
-          ))
-      const error = yield* changingNothing(bench, owner.runtimeId, refuse(owner.runtimeId))
-      yield* expectEqual(error.token.epoch, owner.token.epoch + 1)
-      yield* bench.store.barrier(owner.runtimeId, owner.token)
-      const unused = yield* freshRuntimeId(bench)
-      yield* changingNothing(bench, unused, refuse(unused))
-      yield* expectEqual(yield* bench.store.loadMachineLifecycle(unused), Option.none())
-    })),
-
-  make("I9: claim and the write of recovery are one: what decide answers is written under the new token", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const { head } = yield* accept(bench, owner)
-      yield* openRun(bench, owner, [head])
-      const later = yield* bench.store.recover(owner.runtimeId, yield* freshClaimId(bench), (recovered, token) => {
-        const next = ownerOf(owner.runtimeId, token, recovered.lastSequence)
-        const write = Commit.make(owner.runtimeId, next.stamp(), {
-          lifecycle: Commit.lifecycle(lifecycleOf(next, { paused: true }), null),
-          inputs: recovered.inputs.map((one) => moved(one, { phase: "queued", run: null })),
-          events: [published(next, "recovered")]
+  make(
+    "recovery finds lifecycle, open run, session, the active heads in order of admission, and the last number",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { runtimeId } = owner
+        const late = yield* accept(bench, owner, { head: { sequence: 9 } })
+        const ended = yield* accept(bench, owner, { head: { sequence: 2 } })
+        const early = yield* accept(bench, owner, { head: { sequence: 3 } })
+        const held = yield* accept(bench, owner, {
+          head: { sequence: 4, phase: "held", hold: "question", readyAt: null }
         })
-        return Either.right([write, next])
+        const numbered = ownerOf(runtimeId, owner.token, 20)
+        yield* commit(bench, numbered, ending(ended.head, consumedAtOnce))
+        const { head: session } = yield* begin(bench, numbered, ["a"])
+        const opened = yield* openRun(bench, numbered, [early.head])
+        const first = boundaryOf(bench, numbered, opened, { contributors: [] })
+        yield* bench.store.atomicApply(runtimeId, first)
+        const receipt = { runId: opened.run.id, sequence: 1 }
+        const known = moved(opened.staged[0]!, { receipt })
+        const unknown = moved(late.head, { receipt: { runId: opened.run.id, sequence: 7 } })
+        yield* commit(bench, numbered, { inputs: [known, unknown] })
+        const lifecycle = yield* Effect.flatten(bench.store.loadMachineLifecycle(runtimeId))
+        const found = yield* bench.store.recover(
+          runtimeId,
+          yield* freshClaimId(bench),
+          (recovered, token) => Either.right([Commit.make(runtimeId, { token, n: 0 }, {}), recovered])
+        )
+        yield* expectEqual(found.lifecycle, lifecycle)
+        yield* expectEqual(found.run, { ...opened.run, sequence: 1 })
+        yield* expectEqual(found.session, session)
+        yield* expectEqual(found.inputs, [known.head, held.head, unknown.head])
+        yield* expectEqual<number | undefined>(found.lastSequence, first.events?.at(-1)?.number)
+        yield* expectEqual([found.hasReceipt(opened.run.id, 1), found.hasReceipt(opened.run.id, 7)], [true, false])
       })
-      const stored = yield* bench.store.loadActiveInputStates(owner.runtimeId)
-      const [requeued] = stored.flatMap((row) => Either.isRight(row) ? [row.right.head] : [])
-      yield* expectEqual([requeued?.phase, requeued?.run, requeued?.attempt], ["queued", null, 1])
-      yield* expectEqual((yield* Effect.flatten(bench.store.loadMachineLifecycle(owner.runtimeId))).paused, true)
-      const stamps = yield* Effect.forEach(
-        [{ _tag: "runtime" }, { _tag: "input", inputId: head.id }] as const,
-        (witness) => Effect.flatten(bench.store.loadStamp(owner.runtimeId, witness))
-      )
-      yield* expectEqual(stamps, [{ epoch: later.token.epoch, n: 1 }, { epoch: later.token.epoch, n: 1 }])
-      yield* bench.store.barrier(owner.runtimeId, later.token)
-    })),
+  ),
 
-  make("I9: nothing that was read before the claim is used: a recovery sees every write of the former owner", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const accepting = Effect.forEach(
-        Array.from({ length: 30 }),
-        () => Effect.either(accept(bench, owner)),
-        { concurrency: 5 }
-      )
-      const recovering = Effect.gen(function*() {
-        yield* Effect.replicateEffect(Effect.yieldNow(), 3)
-        return yield* bench.store.recover(owner.runtimeId, yield* freshClaimId(bench), ({ inputs }, token) =>
-          Either.right([Commit.make(owner.runtimeId, { token, n: 0 }, {}), inputs.map(({ id }) => id)]))
+  make(
+    "I18: the last number is that of an active input or of an event, whichever is higher",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const last = () => Effect.map(claim(bench, owner.runtimeId), (later) => later.number() - 1)
+        yield* accept(bench, owner, { head: { sequence: 5 } })
+        yield* expectEqual(yield* last(), 5)
+        const second = yield* claim(bench, owner.runtimeId)
+        const event = { ...published(second), number: 8 }
+        yield* commit(bench, second, { events: [event] })
+        yield* expectEqual(yield* last(), 8)
+        const third = yield* claim(bench, owner.runtimeId)
+        const { head } = yield* accept(bench, third, { head: { sequence: 11 } })
+        yield* expectEqual(yield* last(), 11)
+        const fourth = yield* claim(bench, owner.runtimeId)
+        yield* commit(bench, fourth, ending(head, consumedAtOnce))
+        yield* expectEqual(yield* last(), 11, "after the input ended")
       })
-      const [answers, recovered] = yield* Effect.all([accepting, recovering], { concurrency: 2 })
-      const accepted = answers.flatMap((answer) => Either.isRight(answer) ? [answer.right.head.id] : [])
-      yield* expectEqual([...recovered].sort(), accepted.sort())
-    })),
+  ),
+
+  make(
+    "I9: on the left of decide nothing is written, not even the claim, and the error comes unchanged",
+    (bench) =>
+      Effect.gen(function*() {
+        const { owner } = yield* everyWrite(bench)
+        const refuse = (runtimeId: typeof owner.runtimeId) =>
+          Effect.flatMap(freshClaimId(bench), (claimId) =>
+            expectFailure(
+              bench.store.recover(runtimeId, claimId, (_, token) => Either.left({ _tag: "NotNow", token } as const)),
+              "NotNow"
+            ))
+        const error = yield* changingNothing(bench, owner.runtimeId, refuse(owner.runtimeId))
+        yield* expectEqual(error.token.epoch, owner.token.epoch + 1)
+        yield* bench.store.barrier(owner.runtimeId, owner.token)
+        const unused = yield* freshRuntimeId(bench)
+        yield* changingNothing(bench, unused, refuse(unused))
+        yield* expectEqual(yield* bench.store.loadMachineLifecycle(unused), Option.none())
+      })
+  ),
+
+  make(
+    "I9: claim and the write of recovery are one: what decide answers is written under the new token",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { head } = yield* accept(bench, owner)
+        yield* openRun(bench, owner, [head])
+        const later = yield* bench.store.recover(owner.runtimeId, yield* freshClaimId(bench), (recovered, token) => {
+          const next = ownerOf(owner.runtimeId, token, recovered.lastSequence)
+          const write = Commit.make(owner.runtimeId, next.stamp(), {
+            lifecycle: Commit.lifecycle(lifecycleOf(next, { paused: true }), null),
+            inputs: recovered.inputs.map((one) => moved(one, { phase: "queued", run: null })),
+            events: [published(next, "recovered")]
+          })
+          return Either.right([write, next])
+        })
+        const stored = yield* bench.store.loadActiveInputStates(owner.runtimeId)
+        const [requeued] = stored.flatMap((row) => Either.isRight(row) ? [row.right.head] : [])
+        yield* expectEqual([requeued?.phase, requeued?.run, requeued?.attempt], ["queued", null, 1])
+        yield* expectEqual((yield* Effect.flatten(bench.store.loadMachineLifecycle(owner.runtimeId))).paused, true)
+        const stamps = yield* Effect.forEach(
+          [{ _tag: "runtime" }, { _tag: "input", inputId: head.id }] as const,
+          (witness) => Effect.flatten(bench.store.loadStamp(owner.runtimeId, witness))
+        )
+        yield* expectEqual(stamps, [{ epoch: later.token.epoch, n: 1 }, { epoch: later.token.epoch, n: 1 }])
+        yield* bench.store.barrier(owner.runtimeId, later.token)
+      })
+  ),
+
+  make(
+    "I9: nothing that was read before the claim is used: a recovery sees every write of the former owner",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const accepting = Effect.forEach(
+          Array.from({ length: 30 }),
+          () => Effect.either(accept(bench, owner)),
+          { concurrency: 5 }
+        )
+        const recovering = Effect.gen(function*() {
+          yield* Effect.replicateEffect(Effect.yieldNow(), 3)
+          return yield* bench.store.recover(owner.runtimeId, yield* freshClaimId(bench), ({ inputs }, token) =>
+            Either.right([
+              Commit.make(owner.runtimeId, { token, n: 0 }, {}),
+              inputs.map(({ id }) =>
+                id
+              )
+            ]))
+        })
+        const [answers, recovered] = yield* Effect.all([accepting, recovering], { concurrency: 2 })
+        const accepted = answers.flatMap((answer) =>
+          Either.isRight(answer) ? [answer.right.head.id] : []
+        )
+        yield* expectEqual([...recovered].sort(), accepted.sort())
+      })
+  ),
 
   make("I17: recovery reports a corrupt head and goes on with the others", (bench) =>
     Effect.gen(function*() {
@@ -351,7 +396,12 @@ const recoveries: ReadonlyArray<StoreCase> = [
       good.push(yield* accept(bench, owner))
       const found = yield* bench.store.recover(owner.runtimeId, yield* freshClaimId(bench), (recovered, token) =>
         Either.right([Commit.make(owner.runtimeId, { token, n: 0 }, {}), recovered]))
-      yield* expectEqual(found.inputs, good.map(({ head }) => head))
+      yield* expectEqual(
+        found.inputs,
+        good.map(({ head }) =>
+          head
+        )
+      )
       yield* expectEqual(found.corrupt.map(({ runtimeId }) => runtimeId), [owner.runtimeId])
       yield* check(found.corrupt[0]!.record.includes(bad.head.id), "the report names the record")
     })),
@@ -367,14 +417,17 @@ const recoveries: ReadonlyArray<StoreCase> = [
 ]
 
 const witnesses: ReadonlyArray<StoreCase> = [
-  make("I12: the barrier succeeds under the token and changes nothing that can be read", (bench) =>
-    Effect.gen(function*() {
-      const { owner } = yield* everyWrite(bench)
-      const before = yield* stateOf(bench, owner.runtimeId)
-      yield* Effect.replicateEffect(bench.store.barrier(owner.runtimeId, owner.token), 3)
-      yield* expectSame(yield* stateOf(bench, owner.runtimeId), before, "after the barrier")
-      yield* accept(bench, owner)
-    })),
+  make(
+    "I12: the barrier succeeds under the token and changes nothing that can be read",
+    (bench) =>
+      Effect.gen(function*() {
+        const { owner } = yield* everyWrite(bench)
+        const before = yield* stateOf(bench, owner.runtimeId)
+        yield* Effect.replicateEffect(bench.store.barrier(owner.runtimeId, owner.token), 3)
+        yield* expectSame(yield* stateOf(bench, owner.runtimeId), before, "after the barrier")
+        yield* accept(bench, owner)
+      })
+  ),
 
   make("I12: loadStamp tells the commit that last wrote the witness's row", (bench) =>
     Effect.gen(function*() {

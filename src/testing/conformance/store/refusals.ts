@@ -101,8 +101,10 @@ const differing = (
   tag,
   why,
   boundary: (setting) =>
-    Effect.map(options(setting), (changed) =>
-      boundaryOf(setting.bench, setting.owner, setting.opened, { ...good(setting), ...changed }))
+    Effect.map(
+      options(setting),
+      (changed) => boundaryOf(setting.bench, setting.owner, setting.opened, { ...good(setting), ...changed })
+    )
 })
 
 const notStaged = (
@@ -132,10 +134,16 @@ const refusals: ReadonlyArray<Refused> = [
   differing("ReceiptConflict", "another boundary has that place", () => Effect.succeed({ after: 0 })),
   { tag: "RunNotOpen", why: "another run is open", boundary: (setting) => inAnotherRun(setting, {}) },
   differing("SequenceMismatch", "it skips a place", () => Effect.succeed({ after: 2 })),
-  differing("SessionKeyMismatch", "the runtime has another session", (setting) =>
-    Effect.map(otherSession(setting), (delta) => ({ delta }))),
-  differing("TranscriptRevisionConflict", "the parent has an older version", (setting) =>
-    Effect.succeed({ delta: staleParent(setting) })),
+  differing(
+    "SessionKeyMismatch",
+    "the runtime has another session",
+    (setting) => Effect.map(otherSession(setting), (delta) => ({ delta }))
+  ),
+  differing(
+    "TranscriptRevisionConflict",
+    "the parent has an older version",
+    (setting) => Effect.succeed({ delta: staleParent(setting) })
+  ),
   differing("TranscriptRevisionConflict", "the parent has another revision", (setting) => {
     const { delta } = good(setting)
     return Effect.succeed({ delta: { ...delta, parent: { ...delta.parent, revision: delta.after.revision } } })
@@ -144,12 +152,17 @@ const refusals: ReadonlyArray<Refused> = [
     const empty = emptyTranscript(setting.bench, setting.transcript.head.id)
     return Effect.succeed({ delta: appended(setting.bench, empty, ["more"]).write })
   }),
-  differing("TranscriptRevisionConflict", "it expects another snapshot", (setting) =>
-    Effect.succeed({ delta: { ...good(setting).delta, expected: Uint8Array.of(7) } })),
+  differing(
+    "TranscriptRevisionConflict",
+    "it expects another snapshot",
+    (setting) => Effect.succeed({ delta: { ...good(setting).delta, expected: Uint8Array.of(7) } })
+  ),
   notStaged("a contributor is queued", (setting) => Effect.succeed(setting.queued.id)),
   notStaged("a contributor is not stored", ({ bench }) => freshInputId(bench)),
-  notStaged("a contributor is terminal", ({ bench, owner, queued }) =>
-    Effect.as(commit(bench, owner, ending(queued, consumedAtOnce)), queued.id)),
+  notStaged(
+    "a contributor is terminal",
+    ({ bench, owner, queued }) => Effect.as(commit(bench, owner, ending(queued, consumedAtOnce)), queued.id)
+  ),
   notStaged("a contributor is staged under another run", ({ bench, owner }) =>
     Effect.gen(function*() {
       const run = yield* freshRunId(bench)
@@ -188,16 +201,29 @@ const order: ReadonlyArray<Refused> = [
     why: "the open run comes before the last sequence",
     boundary: (setting) => inAnotherRun(setting, { after: 5 })
   },
-  differing("SequenceMismatch", "the last sequence comes before the session key", (setting) =>
-    Effect.map(otherSession(setting), (delta) => ({ delta, after: 5 }))),
-  differing("SessionKeyMismatch", "the session key comes before the session parent", (setting) =>
-    Effect.map(otherSession(setting), (delta) => ({
-      delta: { ...delta, parent: { ...delta.parent, version: delta.parent.version + 7 } }
-    }))),
-  differing("TranscriptRevisionConflict", "the session parent comes before the contributors", (setting) =>
-    Effect.succeed({ delta: staleParent(setting), contributors: [setting.queued.id] })),
-  differing("ContributorNotStaged", "the contributors come before the notes", (setting) =>
-    Effect.succeed({ contributors: [setting.queued.id], notes: taken }))
+  differing(
+    "SequenceMismatch",
+    "the last sequence comes before the session key",
+    (setting) => Effect.map(otherSession(setting), (delta) => ({ delta, after: 5 }))
+  ),
+  differing(
+    "SessionKeyMismatch",
+    "the session key comes before the session parent",
+    (setting) =>
+      Effect.map(otherSession(setting), (delta) => ({
+        delta: { ...delta, parent: { ...delta.parent, version: delta.parent.version + 7 } }
+      }))
+  ),
+  differing(
+    "TranscriptRevisionConflict",
+    "the session parent comes before the contributors",
+    (setting) => Effect.succeed({ delta: staleParent(setting), contributors: [setting.queued.id] })
+  ),
+  differing(
+    "ContributorNotStaged",
+    "the contributors come before the notes",
+    (setting) => Effect.succeed({ contributors: [setting.queued.id], notes: taken })
+  )
 ]
 
 /** Also: the alongside of a refused boundary is not run. */

@@ -13,8 +13,8 @@ import * as Commit from "../../../core/Commit.js"
 import { check, expectEqual, expectFailure } from "../../Conformance.js"
 import {
   accept,
-  begin,
   appended,
+  begin,
   type Bench,
   boundaryOf,
   changingNothing,
@@ -24,6 +24,7 @@ import {
   idsOf,
   lifecycleOf,
   make,
+  moved,
   newInput,
   noOperations,
   openRun,
@@ -84,7 +85,11 @@ const hurried = (clock: Clock.Clock, elapsed: Effect.Effect<void>): Clock.Clock 
   sleep: () => elapsed
 })
 
-const untouched = (what: string, alongside: Effect.Effect<unknown, string>, says: (exit: Exit.Exit<unknown, unknown>) => boolean) =>
+const untouched = (
+  what: string,
+  alongside: Effect.Effect<unknown, string>,
+  says: (exit: Exit.Exit<unknown, unknown>) => boolean
+) =>
   make(`I2: an alongside that ${what} writes nothing, and the store goes on`, (bench) =>
     Effect.gen(function*() {
       for (const [owner, within] of yield* ways(bench)) {
@@ -98,42 +103,57 @@ const isFailure = (exit: Exit.Exit<unknown, unknown>, of: (cause: Cause.Cause<un
   Exit.isFailure(exit) && of(exit.cause)
 
 const failures: ReadonlyArray<StoreCase> = [
-  untouched("fails", Effect.fail("refused by the application"), (exit) =>
-    isFailure(exit, (cause) => Option.contains(Cause.failureOption(cause), "refused by the application"))),
-  untouched("dies", Effect.die("a defect"), (exit) =>
-    isFailure(exit, (cause) => Chunk.contains(Cause.defects(cause), "a defect"))),
+  untouched(
+    "fails",
+    Effect.fail("refused by the application"),
+    (exit) => isFailure(exit, (cause) => Option.contains(Cause.failureOption(cause), "refused by the application"))
+  ),
+  untouched(
+    "dies",
+    Effect.die("a defect"),
+    (exit) => isFailure(exit, (cause) => Chunk.contains(Cause.defects(cause), "a defect"))
+  ),
   untouched("interrupts itself", Effect.interrupt, (exit) => isFailure(exit, Cause.isInterrupted)),
-  untouched("fails after some time", Effect.zipRight(Effect.yieldNow(), Effect.fail("late")), (exit) =>
-    isFailure(exit, (cause) => Option.contains(Cause.failureOption(cause), "late"))),
+  untouched(
+    "fails after some time",
+    Effect.zipRight(Effect.yieldNow(), Effect.fail("late")),
+    (exit) => isFailure(exit, (cause) => Option.contains(Cause.failureOption(cause), "late"))
+  ),
 
-  make("I2: an alongside whose caller is interrupted writes nothing, and the store goes on", (bench) =>
-    Effect.gen(function*() {
-      for (const [owner, within] of yield* ways(bench)) {
-        const started = yield* Deferred.make<void>()
-        const alongside = Effect.zipRight(Deferred.succeed(started, undefined), Effect.never)
-        const before = yield* stateOf(bench, owner.runtimeId)
-        const fiber = yield* Effect.fork(within(alongside))
-        yield* Deferred.await(started)
-        const exit = yield* Fiber.interrupt(fiber)
-        yield* check(Exit.isInterrupted(exit), "the caller is interrupted")
-        yield* expectEqual<unknown>(yield* stateOf(bench, owner.runtimeId), before)
-        yield* worksOn(bench, within)
-      }
-    })),
+  make(
+    "I2: an alongside whose caller is interrupted writes nothing, and the store goes on",
+    (bench) =>
+      Effect.gen(function*() {
+        for (const [owner, within] of yield* ways(bench)) {
+          const started = yield* Deferred.make<void>()
+          const alongside = Effect.zipRight(Deferred.succeed(started, undefined), Effect.never)
+          const before = yield* stateOf(bench, owner.runtimeId)
+          const fiber = yield* Effect.fork(within(alongside))
+          yield* Deferred.await(started)
+          const exit = yield* Fiber.interrupt(fiber)
+          yield* check(Exit.isInterrupted(exit), "the caller is interrupted")
+          yield* expectEqual<unknown>(yield* stateOf(bench, owner.runtimeId), before)
+          yield* worksOn(bench, within)
+        }
+      })
+  ),
 
-  make("I2: an alongside that takes too long is AlongsideTimeout and writes nothing, and the store goes on", (bench) =>
-    Effect.gen(function*() {
-      const clock = yield* Effect.clock
-      for (const [owner, within] of yield* ways(bench)) {
-        const started = yield* Deferred.make<void>()
-        const alongside = Effect.zipRight(Deferred.succeed(started, undefined), Effect.never)
-        const late = Effect.withClock(within(alongside), hurried(clock, Deferred.await(started)))
-        const error = yield* changingNothing(bench, owner.runtimeId, Effect.flip(late))
-        yield* expectEqual(Reflect.get(Object(error), "_tag"), "AlongsideTimeout")
-        yield* check(Reflect.get(Object(error), "alongsideMillisMax") > 0, "the error tells the limit")
-        yield* worksOn(bench, within)
-      }
-    })),
+  make(
+    "I2: an alongside that takes too long is AlongsideTimeout and writes nothing, and the store goes on",
+    (bench) =>
+      Effect.gen(function*() {
+        const clock = yield* Effect.clock
+        for (const [owner, within] of yield* ways(bench)) {
+          const started = yield* Deferred.make<void>()
+          const alongside = Effect.zipRight(Deferred.succeed(started, undefined), Effect.never)
+          const late = Effect.withClock(within(alongside), hurried(clock, Deferred.await(started)))
+          const error = yield* changingNothing(bench, owner.runtimeId, Effect.flip(late))
+          yield* expectEqual(Reflect.get(Object(error), "_tag"), "AlongsideTimeout")
+          yield* check(Reflect.get(Object(error), "alongsideMillisMax") > 0, "the error tells the limit")
+          yield* worksOn(bench, within)
+        }
+      })
+  ),
 
   make("I2: what an alongside wrote in the store goes with its failure", (bench) =>
     Effect.gen(function*() {
@@ -176,66 +196,80 @@ const joined: ReadonlyArray<StoreCase> = [
       }
     })),
 
-  make("a write of the store within an alongside joins its commit, and is visible inside it", (bench) =>
-    Effect.gen(function*() {
-      for (const [, within] of yield* ways(bench)) {
-        const other = yield* own(bench)
-        const seen: Array<string> = []
-        yield* within(Effect.gen(function*() {
-          const { head } = yield* accept(bench, other)
-          seen.push(head.id, ...yield* idsOf(yield* bench.store.loadInputStates(other.runtimeId)))
-        }))
-        yield* expectEqual(seen.length, 2)
-        yield* expectEqual(seen[0], seen[1])
-        const stored = yield* idsOf(yield* bench.store.loadInputStates(other.runtimeId))
-        yield* expectEqual<ReadonlyArray<string>>(stored, seen.slice(1))
-      }
-    })),
+  make(
+    "a write of the store within an alongside joins its commit, and is visible inside it",
+    (bench) =>
+      Effect.gen(function*() {
+        for (const [, within] of yield* ways(bench)) {
+          const other = yield* own(bench)
+          const seen: Array<string> = []
+          yield* within(Effect.gen(function*() {
+            const { head } = yield* accept(bench, other)
+            seen.push(head.id, ...yield* idsOf(yield* bench.store.loadInputStates(other.runtimeId)))
+          }))
+          yield* expectEqual(seen.length, 2)
+          yield* expectEqual(seen[0], seen[1])
+          const stored = yield* idsOf(yield* bench.store.loadInputStates(other.runtimeId))
+          yield* expectEqual<ReadonlyArray<string>>(stored, seen.slice(1))
+        }
+      })
+  ),
 
-  make("a refused write within an alongside changes nothing and leaves the commit to the alongside", (bench) =>
-    Effect.gen(function*() {
-      for (const [, within] of yield* ways(bench)) {
-        const other = yield* own(bench)
-        const stale = { ...other, stamp: () => ({ token: { ...other.token, epoch: other.token.epoch + 1 }, n: 1 }) }
-        const inside = expectFailure(
-          Effect.flatMap(newInput(bench, other), ({ record }) =>
-            bench.store.persistInputState(other.runtimeId, stale.stamp(), record)),
-          "StaleFence"
-        )
-        yield* changingNothing(bench, other.runtimeId, within(inside))
-      }
-    })),
+  make(
+    "a refused write within an alongside changes nothing and leaves the commit to the alongside",
+    (bench) =>
+      Effect.gen(function*() {
+        for (const [, within] of yield* ways(bench)) {
+          const other = yield* own(bench)
+          const stale = { ...other, stamp: () => ({ token: { ...other.token, epoch: other.token.epoch + 1 }, n: 1 }) }
+          const inside = expectFailure(
+            Effect.flatMap(
+              newInput(bench, other),
+              ({ record }) => bench.store.persistInputState(other.runtimeId, stale.stamp(), record)
+            ),
+            "StaleFence"
+          )
+          yield* changingNothing(bench, other.runtimeId, within(inside))
+        }
+      })
+  ),
 
-  make("I4: nobody outside sees anything of a commit whose alongside still runs and then fails", (bench) =>
-    Effect.gen(function*() {
-      for (const [owner, within] of yield* ways(bench)) {
-        const before = yield* stateOf(bench, owner.runtimeId)
-        const started = yield* Deferred.make<void>()
-        const reader = yield* Effect.fork(Effect.zipRight(Deferred.await(started), stateOf(bench, owner.runtimeId)))
-        const alongside = Deferred.succeed(started, undefined).pipe(
-          Effect.zipRight(Effect.replicateEffect(Effect.yieldNow(), 100)),
-          Effect.zipRight(Effect.fail("refused"))
-        )
-        yield* Effect.flip(within(alongside))
-        yield* expectEqual<unknown>(yield* Fiber.join(reader), before)
-      }
-    })),
+  make(
+    "I4: nobody outside sees anything of a commit whose alongside still runs and then fails",
+    (bench) =>
+      Effect.gen(function*() {
+        for (const [owner, within] of yield* ways(bench)) {
+          const before = yield* stateOf(bench, owner.runtimeId)
+          const started = yield* Deferred.make<void>()
+          const reader = yield* Effect.fork(Effect.zipRight(Deferred.await(started), stateOf(bench, owner.runtimeId)))
+          const alongside = Deferred.succeed(started, undefined).pipe(
+            Effect.zipRight(Effect.replicateEffect(Effect.yieldNow(), 100)),
+            Effect.zipRight(Effect.fail("refused"))
+          )
+          yield* Effect.flip(within(alongside))
+          yield* expectEqual<unknown>(yield* Fiber.join(reader), before)
+        }
+      })
+  ),
 
-  make("a commit with an alongside shares its transaction with nobody: others are written though it fails", (bench) =>
-    Effect.gen(function*() {
-      for (const [, within] of yield* ways(bench)) {
-        const other = yield* own(bench)
-        const started = yield* Deferred.make<void>()
-        const neighbour = yield* Effect.fork(Effect.zipRight(Deferred.await(started), accept(bench, other)))
-        const alongside = Deferred.succeed(started, undefined).pipe(
-          Effect.zipRight(Effect.replicateEffect(Effect.yieldNow(), 100)),
-          Effect.zipRight(Effect.fail("refused"))
-        )
-        yield* Effect.flip(within(alongside))
-        const { head } = yield* Fiber.join(neighbour)
-        yield* expectEqual(yield* idsOf(yield* bench.store.loadInputStates(other.runtimeId)), [head.id])
-      }
-    }))
+  make(
+    "a commit with an alongside shares its transaction with nobody: others are written though it fails",
+    (bench) =>
+      Effect.gen(function*() {
+        for (const [, within] of yield* ways(bench)) {
+          const other = yield* own(bench)
+          const started = yield* Deferred.make<void>()
+          const neighbour = yield* Effect.fork(Effect.zipRight(Deferred.await(started), accept(bench, other)))
+          const alongside = Deferred.succeed(started, undefined).pipe(
+            Effect.zipRight(Effect.replicateEffect(Effect.yieldNow(), 100)),
+            Effect.zipRight(Effect.fail("refused"))
+          )
+          yield* Effect.flip(within(alongside))
+          const { head } = yield* Fiber.join(neighbour)
+          yield* expectEqual(yield* idsOf(yield* bench.store.loadInputStates(other.runtimeId)), [head.id])
+        }
+      })
+  )
 ]
 
 const RUNTIMES = 64
@@ -265,57 +299,66 @@ const group: ReadonlyArray<StoreCase> = [
       }
     })),
 
-  make("I17: one that cannot be written among commits made at the same time fails alone, with WriteFailed", (bench) =>
-    Effect.gen(function*() {
-      const owners = yield* Effect.replicateEffect(own(bench), RUNTIMES)
-      const exits = yield* Effect.forEach(owners, (owner, i) =>
-        Effect.gen(function*() {
-          const { record } = yield* newInput(bench, owner)
-          const event = published(owner)
-          // Two events of one number.
-          const events = i % 16 === 7 ? [event, event] : [event]
-          return yield* Effect.either(bench.store.commit(writeSet(owner, { inputs: [record], events })))
-        }), { concurrency: "unbounded" })
-      for (const [i, owner] of owners.entries()) {
-        const failed = Option.map(Option.getLeft(exits[i]!), ({ _tag }) => _tag)
-        const { length } = yield* bench.store.loadInputStates(owner.runtimeId)
-        yield* expectEqual([Option.getOrNull(failed), length], i % 16 === 7 ? ["WriteFailed", 0] : [null, 1])
-      }
-    })),
+  make(
+    "I17: one that cannot be written among commits made at the same time fails alone, with WriteFailed",
+    (bench) =>
+      Effect.gen(function*() {
+        const owners = yield* Effect.replicateEffect(own(bench), RUNTIMES)
+        const exits = yield* Effect.forEach(owners, (owner, i) =>
+          Effect.gen(function*() {
+            const { record } = yield* newInput(bench, owner)
+            const event = published(owner)
+            // Two events of one number.
+            const events = i % 16 === 7 ? [event, event] : [event]
+            return yield* Effect.either(bench.store.commit(writeSet(owner, { inputs: [record], events })))
+          }), { concurrency: "unbounded" })
+        for (const [i, owner] of owners.entries()) {
+          const failed = Option.map(Option.getLeft(exits[i]!), ({ _tag }) => _tag)
+          const { length } = yield* bench.store.loadInputStates(owner.runtimeId)
+          yield* expectEqual([Option.getOrNull(failed), length], i % 16 === 7 ? ["WriteFailed", 0] : [null, 1])
+        }
+      })
+  ),
 
-  make("many commits of one runtime at the same time are all written, in the order in which they were made", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const inputs = yield* Effect.replicateEffect(newInput(bench, owner), 50)
-      yield* Effect.forEach(inputs, ({ head, record }, i) =>
-        Effect.flatMap(
-          bench.store.commit(writeSet(owner, {
-            inputs: [record],
-            ops: { ...noOperations, epochId: `${i}` }
-          })),
-          expectCommitted
-        ).pipe(Effect.as(head)), { concurrency: "unbounded" })
-      const stored = yield* idsOf(yield* bench.store.loadInputStates(owner.runtimeId))
-      yield* expectEqual(stored, inputs.map(({ head }) => head.id))
-      yield* expectEqual((yield* Effect.flatten(bench.store.loadOpsLifecycle(owner.runtimeId))).epochId, "49")
-    })),
+  make(
+    "many commits of one runtime at the same time are all written, in the order in which they were made",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const inputs = yield* Effect.replicateEffect(newInput(bench, owner), 50)
+        yield* Effect.forEach(inputs, ({ head, record }, i) =>
+          Effect.flatMap(
+            bench.store.commit(writeSet(owner, {
+              inputs: [record],
+              ops: { ...noOperations, epochId: `${i}` }
+            })),
+            expectCommitted
+          ).pipe(Effect.as(head)), { concurrency: "unbounded" })
+        const stored = yield* idsOf(yield* bench.store.loadInputStates(owner.runtimeId))
+        yield* expectEqual(stored, inputs.map(({ head }) => head.id))
+        yield* expectEqual((yield* Effect.flatten(bench.store.loadOpsLifecycle(owner.runtimeId))).epochId, "49")
+      })
+  ),
 
-  make("I5: of many inserts of one key at the same time one is written, the others are refused", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const { head } = yield* newInput(bench, owner)
-      const records = yield* Effect.replicateEffect(
-        newInput(bench, owner, { draft: { _tag: "prompt", content: [], header: { id: head.id } } }),
-        20
-      )
-      const outcomes = yield* Effect.forEach(
-        records,
-        ({ record }) => bench.store.commit(writeSet(owner, { inputs: [record] })),
-        { concurrency: "unbounded" }
-      )
-      yield* expectEqual(outcomes.filter(({ _tag }) => _tag === "Committed").length, 1)
-      yield* expectEqual((yield* bench.store.loadInputStates(owner.runtimeId)).length, 1)
-    })),
+  make(
+    "I5: of many inserts of one key at the same time one is written, the others are refused",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { head } = yield* newInput(bench, owner)
+        const records = yield* Effect.replicateEffect(
+          newInput(bench, owner, { draft: { _tag: "prompt", content: [], header: { id: head.id } } }),
+          20
+        )
+        const outcomes = yield* Effect.forEach(
+          records,
+          ({ record }) => bench.store.commit(writeSet(owner, { inputs: [record] })),
+          { concurrency: "unbounded" }
+        )
+        yield* expectEqual(outcomes.filter(({ _tag }) => _tag === "Committed").length, 1)
+        yield* expectEqual((yield* bench.store.loadInputStates(owner.runtimeId)).length, 1)
+      })
+  ),
 
   make("I2: a commit whose caller is interrupted is wholly written or not at all", (bench) =>
     Effect.gen(function*() {
@@ -357,39 +400,60 @@ export const transactions: ReadonlyArray<StoreCase> = [
       yield* changingNothing(bench, owner.runtimeId, commit(bench, owner, {}))
     })),
 
-  make("commitWith answers as commit does, and runs no alongside for what is refused", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const { record } = yield* newInput(bench, owner)
-      const write = writeSet(owner, { inputs: [record] })
-      let runs = 0
-      const alongside = Effect.sync(() => {
-        runs += 1
+  make(
+    "commitWith answers as commit does, and runs no alongside for what is refused",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { record } = yield* newInput(bench, owner)
+        const write = writeSet(owner, { inputs: [record] })
+        let runs = 0
+        const alongside = Effect.sync(() => {
+          runs += 1
+        })
+        yield* Effect.flatMap(bench.store.commitWith(write, alongside), expectCommitted)
+        const again = yield* bench.store.commitWith(write, alongside)
+        yield* expectEqual([again._tag, runs], ["Refused", 1])
       })
-      yield* Effect.flatMap(bench.store.commitWith(write, alongside), expectCommitted)
-      const again = yield* bench.store.commitWith(write, alongside)
-      yield* expectEqual([again._tag, runs], ["Refused", 1])
-    })),
+  ),
 
-  make("I2: a commit that cannot be written fails with WriteFailed, and nothing of it is stored", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      const { record } = yield* newInput(bench, owner)
-      const taken = published(owner)
-      yield* commit(bench, owner, { events: [taken] })
-      const transcript = yield* begin(bench, owner, ["hello"])
-      const write = writeSet(owner, {
-        inputs: [record],
-        session: appended(bench, transcript, ["more"]).write,
-        lifecycle: Commit.lifecycle(lifecycleOf(owner, { paused: true }), null),
-        notes: [{ scope: SCOPE, key: "k", value: 1 }],
-        ops: noOperations,
-        events: [published(owner), taken]
+  make(
+    "I2: a commit that cannot be written fails with WriteFailed, and nothing of it is stored",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { record } = yield* newInput(bench, owner)
+        const taken = published(owner)
+        yield* commit(bench, owner, { events: [taken] })
+        const transcript = yield* begin(bench, owner, ["hello"])
+        const write = writeSet(owner, {
+          inputs: [record],
+          session: appended(bench, transcript, ["more"]).write,
+          lifecycle: Commit.lifecycle(lifecycleOf(owner, { paused: true }), null),
+          notes: [{ scope: SCOPE, key: "k", value: 1 }],
+          ops: noOperations,
+          events: [published(owner), taken]
+        })
+        const { store } = bench
+        yield* changingNothing(bench, owner.runtimeId, expectFailure(store.commit(write), "WriteFailed"))
+        yield* changingNothing(
+          bench,
+          owner.runtimeId,
+          expectFailure(store.commitWith(write, Effect.void), "WriteFailed")
+        )
       })
-      const { store } = bench
-      yield* changingNothing(bench, owner.runtimeId, expectFailure(store.commit(write), "WriteFailed"))
-      yield* changingNothing(bench, owner.runtimeId, expectFailure(store.commitWith(write, Effect.void), "WriteFailed"))
-    })),
+  ),
+
+  make(
+    "I2: the change of an input that is not stored is WriteFailed, and nothing of its commit is stored",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const { head } = yield* newInput(bench, owner)
+        const write = writeSet(owner, { inputs: [moved(head, { attempt: 1 })], events: [published(owner)] })
+        yield* changingNothing(bench, owner.runtimeId, expectFailure(bench.store.commit(write), "WriteFailed"))
+      })
+  ),
 
   ...failures,
   ...joined,

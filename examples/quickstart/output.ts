@@ -1,0 +1,65 @@
+/** What is said, and where: lines and the result on stdout, the updating line of a terminal and errors on stderr. */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as process from "node:process"
+
+export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {}) {
+  override get message(): string {
+    return "the reader of the output has gone"
+  }
+}
+
+// A failed write also is an event, and without a listener that ends the process with a stack trace.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
+
+const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void, OutputClosed> =>
+  Effect.async((resume) => {
+    stream.write(text, (error) => resume(error ? new OutputClosed() : Effect.void))
+  })
+
+/** Terminals show one line that changes; whoever reads a pipe or a file gets every line. */
+const updates = process.stderr.isTTY === true
+const plain = !(updates && process.stdout.isTTY === true)
+
+let shown = false
+
+const clear = Effect.suspend(() => {
+  if (!shown) return Effect.void
+  shown = false
+  return write(process.stderr, "\r\u001b[K")
+})
+
+/** A line that stays. */
+export const line = (text: string): Effect.Effect<void, OutputClosed> =>
+  Effect.zipRight(clear, write(process.stdout, `${text}\n`))
+
+/** A line that stays, for people only. */
+export const notice = (text: string): Effect.Effect<void, OutputClosed> =>
+  Effect.zipRight(clear, write(process.stderr, `${text}\n`))
+
+const counts = { accepted: 0, deduplicated: 0, consumed: 0 }
+
+/** One step of the job, said when it is durable. */
+export const step = (kind: keyof typeof counts, text: string): Effect.Effect<void, OutputClosed> =>
+  Effect.gen(function*() {
+    counts[kind]++
+    if (plain) yield* line(text)
+    if (!updates) return
+    const { accepted, consumed, deduplicated } = counts
+    const known = deduplicated === 0 ? "" : `, ${deduplicated} known before`
+    const status = `${accepted} accepted${known}, ${consumed} consumed: ${text}`
+    shown = true
+    yield* write(process.stderr, `\r\u001b[K${status.slice(0, (process.stderr.columns || 80) - 1)}`)
+  })
+
+/** The end of a failed job: one line for what can be expected, everything for what cannot. */
+export const complain = <E extends Error>(cause: Cause.Cause<E>): Effect.Effect<void> => {
+  if (Cause.isInterruptedOnly(cause)) return Effect.void
+  const text = Option.match(Cause.failureOption(cause), {
+    onNone: () => Cause.pretty(cause),
+    onSome: (error) => `quickstart: ${error.message.replace(/\s*\n\s*/g, " ")}`
+  })
+  return Effect.ignore(notice(text))
+}

@@ -1,0 +1,365 @@
+/** Random commands over a `World`, and what holds in every state whatever the commands were. */
+import { assert } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as FastCheck from "effect/FastCheck"
+import * as HashMap from "effect/HashMap"
+import * as SortedMap from "effect/SortedMap"
+import * as Close from "../../src/core/Close.js"
+import * as Commit from "../../src/core/Commit.js"
+import * as Control from "../../src/core/Control.js"
+import * as Digests from "../../src/core/Digests.js"
+import * as State from "../../src/core/State.js"
+import { type InputHead, isTerminal } from "../../src/schema/InputState.js"
+import { runtimeState } from "../../src/core/State.js"
+import { digestOf, fail, input, type InputOptions, kinds, runId, sessionId, sha256, stamp } from "./support.js"
+import type { World } from "./World.js"
+
+/** A state's maps as plain sorted data, with all that is ready by `now` in its line. */
+export const indexes = (state: State.DriverState, now: number) => {
+  const at = State.promote(state, now)
+  const sorted = <K, V>(map: HashMap.HashMap<K, V>): ReadonlyArray<readonly [string, V]> =>
+    [...HashMap.toEntries(map)].map(([k, v]) => [String(k), v] as const).sort(([a], [b]) => a < b ? -1 : 1)
+  const entries = <K, V>(map: SortedMap.SortedMap<K, V>) => [...SortedMap.entries(map)]
+  return {
+    active: sorted(at.active),
+    byKey: sorted(at.byKey),
+    scopes: sorted(at.byScope).map(([scope, members]) => [scope, entries(members)]),
+    batches: sorted(at.batches).map(([id, members]) => [id, entries(members)]),
+    staged: entries(at.staged),
+    interrupted: entries(at.lines.interrupted),
+    queue: entries(at.lines.queue),
+    steer: entries(at.lines.steer),
+    waiting: entries(at.waiting).map(([key, id]) => [key.at, key.sequence, id])
+  }
+}
+
+/** The state that `put` alone makes of the rows. */
+export const rebuilt = (world: World): State.DriverState => {
+  const { active, lifecycle, run, session } = world.db
+  const empty = State.make(
+    world.state.runtimeId,
+    world.state.stamp,
+    lifecycle,
+    world.state.phase,
+    session,
+    world.state.nextSequence
+  )
+  return { ...active.reduce(State.put, empty), run }
+}
+
+export const invariants = (world: World): void => {
+  const { db, state } = world
+  const now = indexes(state, world.now)
+  assert.deepStrictEqual(now, indexes(rebuilt(world), world.now), "indexes are derived from the heads")
+  assert.deepStrictEqual(State.record(state), db.lifecycle, "the stored lifecycle is the one in memory")
+  assert.deepStrictEqual(state.run, db.run)
+  assert.deepStrictEqual(state.session, db.session)
+
+  const heads = State.activeHeads(state)
+  places(state, heads, now)
+  assert.strictEqual(state.run !== null, heads.some((head) => head.phase === "staged"), "I10: staged while a run is open")
+  for (const head of heads) {
+    if (head.phase === "staged") assert.strictEqual(head.run, state.run?.id)
+    assert.strictEqual(head.phase === "held", head.hold !== null, "only what is held has a reason to be")
+    assert.isAtMost(head.attempt, world.limits.attemptsMax, "I13: attempts")
+    assert.isAtMost(head.stagings, world.limits.stagingsMax, "I13: stagings")
+  }
+  const run = state.run
+  if (run !== null) assert.isAbove(State.batchOfRun(state).length, 0, "a run has a batch")
+  if (run !== null) assert.strictEqual(run.sequence, db.receipts.filter((one) => one.runId === run.id).length)
+
+  consumedOnce(world)
+  denseNumbers(world)
+  chained(world)
+  assert.strictEqual(world.inputs.size, db.heads.size, "I15: every accepted input is active, held or terminal")
+  assert.strictEqual(db.active.length, State.activeCount(state))
+}
+
+const places = (state: State.DriverState, heads: ReadonlyArray<InputHead>, now: ReturnType<typeof indexes>): void => {
+  const lines = { staged: now.staged, interrupted: now.interrupted, queue: now.queue, steer: now.steer }
+  for (const [name, line] of Object.entries(lines)) {
+    for (const [sequence, id] of line) assert.strictEqual(State.get(state, id)?.sequence, sequence, name)
+    const order = line.map(([sequence]) => sequence)
+    assert.deepStrictEqual(order, [...order].sort((a, b) => a - b), `I6: ${name} is in admission order`)
+  }
+  const placed = [...Object.values(lines).flat().map(([, id]) => id), ...now.waiting.map(([, , id]) => id)]
+  const parked = heads.filter((head) => head.phase === "held" && head.readyAt === null).map((head) => head.id)
+  assert.deepStrictEqual([...placed, ...parked].sort(), heads.map((head) => head.id).sort(), "one place for each input")
+}
+
+const consumedOnce = ({ db }: World): void => {
+  const consumed = db.receipts.flatMap((receipt) => receipt.consumed.map((id) => ({ id, receipt })))
+  assert.strictEqual(new Set(consumed.map(({ id }) => id)).size, consumed.length, "I8: consumed by one receipt")
+  for (const { id, receipt } of consumed) {
+    assert.deepStrictEqual(db.heads.get(id)?.outcome, {
+      _tag: "consumed",
+      runId: receipt.runId,
+      sequence: receipt.sequence
+    })
+  }
+  const byRuns = [...db.heads.values()].filter((head) => head.outcome?._tag === "consumed" && head.outcome.runId !== null)
+  assert.strictEqual(byRuns.length, consumed.length, "I8: what a run consumed is in a receipt")
+}
+
+const denseNumbers = ({ db, state }: World): void => {
+  const numbers = [...db.events.keys(), ...db.active.map((head) => head.sequence)].sort((a, b) => a - b)
+  assert.deepStrictEqual(numbers, Array.from({ length: state.nextSequence - 1 }, (_, i) => i + 1), "I18: dense events")
+}
+
+/** I11: the revision is the fold over all messages, whatever the deltas were. */
+const chained = ({ db }: World): void => {
+  if (db.session === null) return
+  let revision = Digests.firstRevision(sha256, sessionId)
+  for (const row of db.messages) {
+    revision = Digests.nextRevision(sha256, revision, row.message)
+    assert.strictEqual(row.revision, revision)
+  }
+  assert.strictEqual(db.session.revision, revision)
+}
+
+/** The batch that the rules of the design pick, worked out from the heads alone. */
+export const expectedBatch = (world: World): ReadonlyArray<string> => {
+  const { batchInputsMax } = world.limits
+  const ready = State.activeHeads(world.state).filter((head) =>
+    head.phase === "queued"
+      ? (head.readyAt ?? 0) <= world.now
+      : head.phase === "held" && head.readyAt !== null && head.readyAt <= world.now
+  )
+  const line = (name: string) => ready.filter((head) => head.batch === null && head.lane === name)
+  const interrupted = ready.find((head) => head.batch !== null)
+  const queue = line("queue")
+  const prompt = queue.findIndex((head) => head.kind === "prompt")
+  const chosen = interrupted !== undefined
+    ? State.activeHeads(world.state).filter((head) => head.batch === interrupted.batch)
+    : line("steer").length > 0
+    ? line("steer").slice(0, batchInputsMax)
+    : queue.slice(0, prompt === 0 ? 1 : Math.min(prompt < 0 ? queue.length : prompt, batchInputsMax))
+  const lastTry = chosen.some((head) =>
+    head.attempt + 1 >= world.limits.attemptsMax || head.stagings + 1 >= world.limits.stagingsMax
+  )
+  const alone = lastTry && chosen.every((head) => head.receipt === null)
+  return (alone ? chosen.slice(0, 1) : chosen).map((head) => head.id)
+}
+
+const { constantFrom, integer, nat, option, record, boolean, oneof, constant, array } = FastCheck
+const maybe = <A>(arbitrary: FastCheck.Arbitrary<A>) => option(arbitrary, { nil: undefined })
+
+const acceptance = record({
+  _tag: constant("accept" as const),
+  kind: constantFrom(...kinds),
+  key: maybe(nat(5)),
+  scope: maybe(nat(2)),
+  mode: maybe(constantFrom("queue" as const, "steer" as const)),
+  durability: constantFrom("durable" as const, "durable" as const, "derived" as const, "ephemeral" as const),
+  delay: maybe(nat(40)),
+  same: boolean()
+})
+
+const ending = record({
+  _tag: constantFrom(...(["fail", "fail", "give_back", "hold", "cancel"] as const)),
+  delay: maybe(nat(40)),
+  recoverable: FastCheck.integer({ min: 0, max: 5 }).map((n) => n > 0)
+})
+
+const controls = [
+  "retire",
+  "reset",
+  "stop",
+  "resume",
+  "resume",
+  "recycle",
+  "pause",
+  "unpause",
+  "abandon",
+  "silence",
+  "publish",
+  "attach",
+  "detach",
+  "clear",
+  "say",
+  "rewrite"
+] as const
+const act = record({ _tag: constantFrom(...controls) })
+
+const onInput = record({ _tag: constantFrom("holdInput" as const, "release" as const), at: nat(20), delay: maybe(nat(40)) })
+
+export const command = oneof(
+  { weight: 12, arbitrary: acceptance },
+  { weight: 7, arbitrary: constant({ _tag: "stage" as const }) },
+  {
+    weight: 6,
+    arbitrary: record({
+      _tag: constantFrom("checkpoint" as const, "note" as const, "final" as const),
+      messages: array(integer(), { maxLength: 3 })
+    })
+  },
+  { weight: 4, arbitrary: ending },
+  { weight: 2, arbitrary: onInput },
+  { weight: 2, arbitrary: act },
+  { weight: 2, arbitrary: record({ _tag: constant("tick" as const), millis: nat(60) }) },
+  {
+    weight: 1,
+    arbitrary: record({
+      _tag: constant("crash" as const),
+      inDoubt: constantFrom("retry" as const, "hold" as const, "settle" as const)
+    })
+  },
+  { weight: 1, arbitrary: record({ _tag: constant("destroy" as const), really: nat(30) }) }
+)
+export type Command = typeof command extends FastCheck.Arbitrary<infer A> ? A : never
+
+const later = (world: World, delay: number | undefined): number | null => delay === undefined ? null : world.now + delay
+
+const inputOf = (world: World, given: Extract<Command, { readonly _tag: "accept" }>) => {
+  const { delay, durability, key, kind, mode, same, scope } = given
+  const options: InputOptions = {
+    durability,
+    text: same ? "again" : `text ${world.inputs.size}`,
+    ...(key !== undefined && { key: `key ${key}` }),
+    ...(scope !== undefined && { scope: `scope ${scope}` }),
+    ...(mode !== undefined && { mode }),
+    ...(delay !== undefined && { deliverAt: world.now + delay })
+  }
+  return input(kind, world.inputs.size + 1, options)
+}
+
+/** Runs a command, checking what is particular to it; refusals are as good as successes. */
+export const execute = (world: World, given: Command): void => {
+  const run = world.state.run?.id ?? runId(0)
+  switch (given._tag) {
+    case "accept": {
+      const value = inputOf(world, given)
+      const known = world.known(value)
+      const decided = world.run(world.accepting(value, known))
+      if (Either.isLeft(decided)) return
+      const { commit, reply } = decided.right
+      if (reply._tag === "accepted") {
+        assert.strictEqual(known.length, 0, "I5: one input per key")
+        world.inputs.set(value.header.id, value)
+      } else assert.isTrue(Commit.isEmpty(commit), `${reply._tag} writes nothing`)
+      if (reply._tag === "deduplicated") assert.strictEqual(known[0]?.payloadDigest, digestOf(value))
+      return
+    }
+    case "stage": {
+      const expected = expectedBatch(world)
+      const { paused } = world.state
+      const decided = world.run(world.staging())
+      if (Either.isLeft(decided)) return
+      const { reply } = decided.right
+      if (reply._tag === "nothing") assert.isTrue(paused || expected.length === 0, "I14: what is ready is staged")
+      else assert.deepStrictEqual(reply.inputs.map((head) => head.id), [...expected], "I6: the next batch")
+      return
+    }
+    case "checkpoint":
+    case "note":
+    case "final":
+      world.run(world.bounding({ kind: given._tag, delta: { append: given.messages.map(String) } }))
+      return
+    case "fail":
+      world.run(world.closing({ ...fail(run), visibleAt: later(world, given.delay), recoverable: given.recoverable } as never))
+      return
+    case "give_back":
+      world.run(world.closing({ _tag: "give_back", runId: run, visibleAt: later(world, given.delay) }))
+      return
+    case "hold":
+      world.run(world.closing({ _tag: "hold", runId: run, reason: "question", until: later(world, given.delay) }))
+      return
+    case "cancel":
+      world.run(world.closing({ _tag: "cancel", runId: run, reason: "enough" }))
+      return
+    case "holdInput":
+    case "release": {
+      const heads = State.activeHeads(world.state)
+      const id = heads[given.at % Math.max(1, heads.length)]?.id
+      if (id === undefined) return
+      const until = later(world, given.delay)
+      world.run(
+        given._tag === "release" ? Close.release(id) : Close.holdInput({ inputId: id, reason: "operator", until })
+      )
+      return
+    }
+    case "tick":
+      world.now += given.millis
+      return
+    case "crash":
+      return crash(world, given.inDoubt)
+    case "destroy":
+      if (given.really === 0) world.run(Control.destroy(world.limits))
+      return
+    default:
+      control(world, given._tag)
+  }
+}
+
+const control = (world: World, name: typeof controls[number]): void => {
+  const change = (what: string, delta: Control.SessionCommand["delta"], clear = false) =>
+    world.run(Control.changeSession({ name: what, delta, sessionId, clear }, sha256))
+  const { messages, session } = world.db
+  switch (name) {
+    case "retire":
+    case "reset":
+    case "recycle":
+      return void world.run<unknown, unknown>(Control[name])
+    case "resume":
+      return void world.run(Control.resume)
+    case "stop":
+      return void world.run(Control.stop(world.limits))
+    case "pause":
+    case "unpause":
+      return void world.run(Control.pause(name === "pause"))
+    case "abandon":
+      return void world.run(Control.abandonPending({ _tag: "cancelled", reason: "cleared" }))
+    case "silence":
+      return void world.run(Control.setSilentIntents(["ask", "b", "ask"]))
+    case "publish":
+      return void world.run(Control.publish("code", { n: 1 }))
+    case "attach":
+      return void world.run(Control.attach("executor"))
+    case "detach":
+      return void world.run(Control.detach)
+    case "clear":
+      return void change("clear", { append: [] }, true)
+    case "say":
+      return void change("say", { append: ["\"said\""] })
+    case "rewrite": {
+      if (session === null || messages.length < 2) return
+      const selection = { start: 1, end: 2 }
+      const tail = messages.slice(2).map((row) => row.message)
+      const keepRevision = messages[0]!.revision as typeof session.revision
+      return void change("rewrite", {
+        append: [],
+        rewrite: { selection, reason: "shorter", replacement: ["1"], keepRevision, tail }
+      })
+    }
+  }
+}
+
+/** I1, I3: what the next owner reads is what this one knew. */
+const crash = (world: World, inDoubt: "retry" | "hold" | "settle"): void => {
+  const before = world.state
+  const calm = before.run === null && State.activeHeads(before).every((head) => head.durability !== "ephemeral")
+  const seen = runtimeState(before)
+  const events = world.db.events.size
+  world.crash(inDoubt)
+  if (!calm) return
+  assert.deepStrictEqual(indexes(world.state, world.now), indexes(before, world.now), "I3: recovery finds the state")
+  assert.strictEqual(world.db.events.size, events)
+  assert.strictEqual(runtimeState(world.state), seen === "attached" ? "idle" : seen)
+  assert.deepStrictEqual(
+    { ...world.state, ...same },
+    { ...before, ...same, attached: false, binding: world.state.binding }
+  )
+}
+
+const same = {
+  stamp: stamp(0),
+  active: 0,
+  byKey: 0,
+  byScope: 0,
+  batches: 0,
+  staged: 0,
+  lines: 0,
+  waiting: 0
+}
+
+export const terminalOf = (world: World): ReadonlyArray<InputHead> => [...world.db.heads.values()].filter(isTerminal)
