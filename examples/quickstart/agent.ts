@@ -23,11 +23,10 @@ const answer = (text: string): string => {
   return `${plural(words, "word")}, ${plural([...text].length, "character")}`
 }
 
-const replyTo = (input: Input.Input): string =>
-  `-> line ${lineOf(input)}: ${answer(textOf(Input.contentOf(input)))}`
+const replyTo = (input: Input.Input): string => `-> line ${lineOf(input)}: ${answer(textOf(Input.contentOf(input)))}`
 
 /** It is called inside the transaction that the boundary is about to commit, and does not come back. */
-const crash = (boundary: number): Effect.Effect<never, Output.OutputClosed> =>
+const crash = (boundary: number): Effect.Effect<never, Output.OutputFailed> =>
   Output.line(`killing this process in the middle of boundary ${boundary}`).pipe(
     Effect.zipRight(Effect.sync(() => process.kill(process.pid, "SIGKILL"))),
     Effect.zipRight(Effect.never)

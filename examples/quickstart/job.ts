@@ -68,6 +68,7 @@ const work = (text: Text.Text, { filename, temporary }: Database, options: Agent
       Stream.buffer({ capacity: LINES_AHEAD_MAX }),
       Stream.runForEach(() => agent.workOff)
     )
+    yield* Output.settle
     const { json } = yield* result(deduplicated)
     yield* Output.line(json)
   }).pipe(

@@ -1,6 +1,5 @@
 /** Texts as streams of numbered lines. Whatever their length, one piece of the file is in memory at a time. */
-import * as Chunk from "effect/Chunk"
-import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -44,17 +43,19 @@ interface Open {
 
 const open = (number: number): Open => ({ number, pieces: [], bytes: 0 })
 
-const extend = (line: Open, piece: Uint8Array): Effect.Effect<Open, LineTooLong> => {
+type Read = Either.Either<Line, LineTooLong | NotUtf8>
+
+const extend = (line: Open, piece: Uint8Array): Either.Either<Open, LineTooLong> => {
   const bytes = line.bytes + piece.length
   if (bytes > LINE_BYTES_MAX) {
-    return Effect.fail(new LineTooLong({ line: line.number, lineBytesMax: LINE_BYTES_MAX }))
+    return Either.left(new LineTooLong({ line: line.number, lineBytesMax: LINE_BYTES_MAX }))
   }
   line.pieces.push(piece)
-  return Effect.succeed({ ...line, bytes })
+  return Either.right({ ...line, bytes })
 }
 
-const decode = ({ number, pieces }: Open): Effect.Effect<Line, NotUtf8> =>
-  Effect.try({
+const decode = ({ number, pieces }: Open): Read =>
+  Either.try({
     try: () => {
       const bytes = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
       const text = decoder.decode(bytes.at(-1) === CR ? bytes.subarray(0, -1) : bytes)
@@ -63,19 +64,20 @@ const decode = ({ number, pieces }: Open): Effect.Effect<Line, NotUtf8> =>
     catch: () => new NotUtf8({ line: number })
   })
 
-/** The lines that end in `bytes`, and the one that does not. */
-const cut = (before: Open, bytes: Uint8Array): Effect.Effect<[Open, ReadonlyArray<Line>], LineTooLong | NotUtf8> =>
-  Effect.gen(function*() {
-    const lines: Array<Line> = []
-    let line = before
-    let from = 0
-    for (let end = bytes.indexOf(LF); end >= 0; end = bytes.indexOf(LF, from)) {
-      lines.push(yield* decode(yield* extend(line, bytes.subarray(from, end))))
-      line = open(line.number + 1)
-      from = end + 1
-    }
-    return [from === bytes.length ? line : yield* extend(line, bytes.subarray(from)), lines]
-  })
+/** The lines that end in `bytes`, and the one that does not. What is wrong with one comes behind those before it. */
+const cut = (before: Open, bytes: Uint8Array): readonly [Open, ReadonlyArray<Read>] => {
+  const lines: Array<Read> = []
+  let line = before
+  let from = 0
+  for (let end = bytes.indexOf(LF); end >= 0; end = bytes.indexOf(LF, from)) {
+    lines.push(Either.flatMap(extend(line, bytes.subarray(from, end)), decode))
+    line = open(line.number + 1)
+    from = end + 1
+  }
+  if (from === bytes.length) return [line, lines]
+  const rest = extend(line, bytes.subarray(from))
+  return Either.isRight(rest) ? [rest.right, lines] : [line, [...lines, Either.left(rest.left)]]
+}
 
 /** The non-empty lines, without their line ends (LF or CRLF). */
 export const nonEmptyLines = <E, R>(
@@ -85,12 +87,14 @@ export const nonEmptyLines = <E, R>(
     Stream.map(bytes, Option.some).pipe(
       Stream.concat(Stream.make(Option.none<Uint8Array>())),
       // Each reading of the stream has a first line of its own.
-      Stream.mapAccumEffect(open(1), (line, next) =>
+      Stream.mapAccum(open(1), (line, next) =>
         Option.match(next, {
           onSome: (piece) => cut(line, piece),
           // The last line of a text may have no end.
-          onNone: () => Effect.map(decode(line), (last): [Open, ReadonlyArray<Line>] => [line, [last]])
+          onNone: (): readonly [Open, ReadonlyArray<Read>] => [line, [decode(line)]]
         })),
-      Stream.mapConcatChunk((lines) => Chunk.filter(Chunk.unsafeFromArray(lines), (line) => line.text.length > 0))
+      Stream.mapConcat((lines) => lines),
+      Stream.mapEffect((line) => line),
+      Stream.filter((line) => line.text.length > 0)
     )
   )

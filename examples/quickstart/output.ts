@@ -5,18 +5,21 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as process from "node:process"
 
-export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {}) {
+export class OutputFailed extends Schema.TaggedError<OutputFailed>()("OutputFailed", { reason: Schema.String }) {
   override get message(): string {
-    return "the reader of the output has gone"
+    return `nothing more can be printed: ${this.reason}`
   }
 }
+
+const outputFailed = (error: NodeJS.ErrnoException): OutputFailed =>
+  new OutputFailed({ reason: error.code === "EPIPE" ? "the reader has gone" : error.message })
 
 // A failed write also is an event, and without a listener that ends the process with a stack trace.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
 
-const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void, OutputClosed> =>
+const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void, OutputFailed> =>
   Effect.async((resume) => {
-    stream.write(text, (error) => resume(error ? new OutputClosed() : Effect.void))
+    stream.write(text, (error) => resume(error ? outputFailed(error) : Effect.void))
   })
 
 /** Terminals show one line that changes; whoever reads a pipe or a file gets every line. */
@@ -32,17 +35,24 @@ const clear = Effect.suspend(() => {
 })
 
 /** A line that stays. */
-export const line = (text: string): Effect.Effect<void, OutputClosed> =>
+export const line = (text: string): Effect.Effect<void, OutputFailed> =>
   Effect.zipRight(clear, write(process.stdout, `${text}\n`))
 
 /** A line that stays, for people only. */
-export const notice = (text: string): Effect.Effect<void, OutputClosed> =>
+export const notice = (text: string): Effect.Effect<void, OutputFailed> =>
   Effect.zipRight(clear, write(process.stderr, `${text}\n`))
+
+/** The changing line stays as it is. */
+export const settle: Effect.Effect<void, OutputFailed> = Effect.suspend(() => {
+  if (!shown) return Effect.void
+  shown = false
+  return write(process.stderr, "\n")
+})
 
 const counts = { accepted: 0, deduplicated: 0, consumed: 0 }
 
 /** One step of the job, said when it is durable. */
-export const step = (kind: keyof typeof counts, text: string): Effect.Effect<void, OutputClosed> =>
+export const step = (kind: keyof typeof counts, text: string): Effect.Effect<void, OutputFailed> =>
   Effect.gen(function*() {
     counts[kind]++
     if (plain) yield* line(text)

@@ -1,7 +1,7 @@
 /** Where the text comes from: a named file, standard input, or the text that the project ships. */
+import * as NodeStream from "@effect/platform-node/NodeStream"
 import type * as PlatformError from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
-import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -41,7 +41,7 @@ const SILENCE_MILLIS_MAX = 3_000
 /** Looked at before anything is made: a text that cannot be read leaves no database behind. */
 export const choose = ({ bare, textFile }: Extract<Arguments, { readonly _tag: "run" }>): Effect.Effect<
   Text,
-  TextUnreadable | Output.OutputClosed,
+  TextUnreadable | Output.OutputFailed,
   FileSystem.FileSystem | Scope.Scope
 > =>
   Effect.gen(function*() {
@@ -90,7 +90,7 @@ const readable = (name: string, open: () => NodeJS.ReadableStream): Bytes =>
  */
 const standardInput = (
   bare: boolean
-): Effect.Effect<Option.Option<Bytes>, TextUnreadable | Output.OutputClosed, Scope.Scope> =>
+): Effect.Effect<Option.Option<Bytes>, TextUnreadable | Output.OutputFailed, Scope.Scope> =>
   Effect.gen(function*() {
     const name = "standard input"
     const stats = yield* Effect.try({

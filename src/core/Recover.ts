@@ -37,6 +37,8 @@ export interface Found {
 export interface RecoverCommand {
   readonly runtimeId: RuntimeId
   readonly inDoubt: InDoubt
+  /** The process that accepted them goes on, and ephemeral inputs with it. */
+  readonly sameProcess?: boolean
 }
 
 const lostFailure: Failure = { tag: "ProcessEnded", message: "the process ended while the run was open" }
@@ -44,7 +46,7 @@ const lostFailure: Failure = { tag: "ProcessEnded", message: "the process ended 
 export const recover =
   (command: RecoverCommand, found: Found, limits: Limits) =>
   (stamp: Stamp, now: number): Either.Either<Transition<RecoveryReport>, RecordCorrupt> => {
-    const { inDoubt, runtimeId } = command
+    const { inDoubt, runtimeId, sameProcess = false } = command
     const record = Lifecycle.rebind(found.lifecycle ?? Lifecycle.fresh, stamp.token)
     const phase = Lifecycle.phaseOf(record.runtimeState)
     if (phase === "destroyed" && found.inputs.length > 0) {
@@ -65,7 +67,7 @@ export const recover =
     const tally = { requeued: 0, consumed: 0, abandoned: 0 }
     const lost = lastReceipt(step)
     const dead = exhausted(State.batchOfRun(state), limits)
-    for (const head of found.inputs) normalize(step, head, { found, inDoubt, limits, lost, dead, tally })
+    for (const head of found.inputs) normalize(step, head, { found, inDoubt, sameProcess, limits, lost, dead, tally })
     if (found.run !== null) step.emit({ _tag: "run.lost", runId: found.run.id })
     step.lifecycle({ run: null })
     dropReplaced(step, State.activeHeads(step.state))
@@ -81,6 +83,7 @@ export const recover =
 interface Judgement {
   readonly found: Found
   readonly inDoubt: InDoubt
+  readonly sameProcess: boolean
   readonly limits: Limits
   readonly lost: Partial<Pick<InputHead, "receipt">>
   /** The lost run was its batch's last attempt. */
@@ -89,8 +92,8 @@ interface Judgement {
 }
 
 const normalize = (step: Step, head: InputHead, judgement: Judgement): void => {
-  const { found, tally } = judgement
-  if (head.durability === "ephemeral") {
+  const { found, sameProcess, tally } = judgement
+  if (head.durability === "ephemeral" && !sameProcess) {
     tally.abandoned++
     return step.abandon(head, { _tag: "process_ended" })
   }

@@ -64,7 +64,7 @@ export const write = (options: {
       ...(rewrite.actor !== undefined && { actor: rewrite.actor }),
       parentRevision: parent.revision,
       revision,
-      replacementDigest: sha256(...rewrite.replacement),
+      replacementDigest: sha256(`[${rewrite.replacement.join(",")}]`),
       messagesBefore: parent.length,
       messagesAfter: length,
       at: now,

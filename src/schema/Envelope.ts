@@ -95,7 +95,12 @@ export const make = <A, I>(options: {
         if (upcast === undefined) {
           return Either.left(new Malformed({ field: "version", problem: `version ${found} can no longer be read` }))
         }
-        value = upcast(value)
+        try {
+          value = upcast(value)
+        } catch {
+          // Total on records of its version: this is none.
+          return Either.left(new Malformed({ field: "$", problem: `is no record of version ${v}` }))
+        }
       }
       return Either.mapLeft(decodeValue(value), describe)
     }

@@ -125,7 +125,7 @@ export type Convention = typeof Convention.Type
  */
 export const OperationEvent = Schema.Union(
   Schema.TaggedStruct("started", { kind: Schema.String }),
-  Schema.TaggedStruct("progress", { message: Schema.String, percent: optional(Schema.Number) }),
+  Schema.TaggedStruct("progress", { message: Schema.String, percent: optional(Schema.Finite) }),
   Schema.TaggedStruct("completed", { result: Json }),
   Schema.TaggedStruct("failed", { error: Schema.String }),
   Schema.TaggedStruct("cancelled", {})

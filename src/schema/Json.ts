@@ -19,7 +19,10 @@ export type Json = null | boolean | number | string | ReadonlyArray<Json> | { re
  * @since 0.1.0
  * @category schemas
  */
-export const Json: Schema.Schema<Json> = Schema.Unknown as unknown as Schema.Schema<Json>
+export const Json: Schema.Schema<Json> = Schema.Unknown.annotations({
+  identifier: "Json",
+  arbitrary: () => (fc) => fc.jsonValue()
+}) as unknown as Schema.Schema<Json>
 
 /**
  * A value that has no canonical JSON text: where it is and what kind of value it is, never the value itself.

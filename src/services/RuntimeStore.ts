@@ -185,7 +185,8 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
   /**
    * A boundary: session change, receipt, input rows, lifecycle, notes, events and the application's own rows. The exact
    * retry answers `alreadyApplied` and runs no `alongside` (I7). Checked in this order: token, receipt, open run, last
-   * sequence, session key, session parent, contributors, notes.
+   * sequence, session key, session parent, contributors, notes. That the delta is of `sessionStoreKey` is looked at
+   * before all of these: it says whether the call makes sense, not what the store holds.
    */
   readonly atomicApply: <E = never, R = never>(
     runtimeId: RuntimeId,
@@ -200,6 +201,7 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
     | TranscriptRevisionConflict
     | ContributorNotStaged
     | NoteConflict
+    | IdempotencyConflict
     | AlongsideTimeout
     | E,
     R
@@ -225,7 +227,10 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
   /** The snapshot's bytes, as they were given. */
   readonly loadSessionSnapshot: (runtimeId: RuntimeId) => Effect.Effect<Option.Option<Uint8Array>, ReadFailed>
   readonly loadSession: (runtimeId: RuntimeId) => Effect.Effect<Option.Option<SessionHead>, LoadError>
-  /** Removes the snapshot, whatever it is; absent is fine. Inputs, receipts and lifecycle stay. */
+  /**
+   * Removes the snapshot, whatever it is; absent is fine, and changes only the session's version. Inputs, receipts and
+   * lifecycle stay.
+   */
   readonly clearSessionSnapshot: (
     runtimeId: RuntimeId,
     stamp: Stamp
@@ -316,7 +321,10 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
     readonly after?: RuntimeId
     readonly limit?: number
   }) => Effect.Effect<ReadonlyArray<{ readonly runtimeId: RuntimeId; readonly state: RuntimeState }>, ReadFailed>
-  /** Runtimes with an open run or active inputs, and when the earliest of them is ready; none: they wait for somebody. */
+  /**
+   * Runtimes with an open run or active inputs, and when the earliest of them is ready, in epoch milliseconds: 0 with an
+   * open run or a staged input, none when all are held without a deadline.
+   */
   readonly loadPendingRuntimes: (page?: {
     readonly after?: RuntimeId
     readonly limit?: number
@@ -324,13 +332,18 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
     ReadonlyArray<{ readonly runtimeId: RuntimeId; readonly readyAt: Option.Option<number> }>,
     ReadFailed
   >
+  /** Counts over the whole life of a runtime. The terminal inputs are counted row by row. */
   readonly loadTotals: (runtimeId: RuntimeId) => Effect.Effect<Totals, ReadFailed>
 
-  /** Committed events behind `after`, dense and in order. */
+  /**
+   * Committed events behind `after`, dense and in order. The accept event of an active input is its row; whoever ends an
+   * input adds that event to the log, under its old number, in the same commit.
+   */
   readonly loadEvents: (
     runtimeId: RuntimeId,
     page?: Page
   ) => Effect.Effect<ReadonlyArray<EventRecord>, LoadError | EventsPruned>
+  /** The notes of a scope, in no particular order. */
   readonly loadNotes: (runtimeId: RuntimeId, scope: string) => Effect.Effect<ReadonlyArray<Note>, LoadError>
 
   readonly persistOpsLifecycle: (

@@ -90,7 +90,7 @@ export interface Totals {
   readonly coalesced: number
   readonly abandoned: number
   readonly receipts: number
-  /** Runs that were opened. */
+  /** Runs that were opened: events `run.started`. */
   readonly runs: number
 }
 

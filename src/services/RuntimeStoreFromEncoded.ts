@@ -306,7 +306,8 @@ const makeWrites = (over: Pick<Service, "commit" | "commitWith" | "recover"> & {
           "SessionKeyMismatch",
           "TranscriptRevisionConflict",
           "ContributorNotStaged",
-          "NoteConflict"
+          "NoteConflict",
+          "IdempotencyConflict"
         ],
         commitment
       )),

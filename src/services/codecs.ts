@@ -2,6 +2,7 @@
  * Between what the core decides and what a store keeps: one codec for each record, made once.
  */
 import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import type { Commit } from "../core/Commit.js"
 import type { HeadRow, InputHeadRow, InputRow, Rows, RuntimeColumns, SessionHeadRow } from "../core/Rows.js"
@@ -232,8 +233,20 @@ export const flows = (bytes: Uint8Array): Either.Either<OAuthFlowSnapshot, LoadP
 
 type LoadProblem = RecordCorrupt | SchemaFromTheFuture
 
-/** The rows of a commit. The core made every value of it, so nothing here can be malformed but what users put in. */
+/** The rows of a commit. What a driver commits was checked before; a value made by hand may still have no JSON. */
 export const rows = (commit: Commit): Either.Either<Rows, Envelope.Malformed> =>
+  Either.flatMap(
+    Either.try({
+      try: () => encodeRows(commit),
+      catch: (cause) =>
+        ParseResult.isParseError(cause)
+          ? Envelope.describe(cause)
+          : new Envelope.Malformed({ field: "$", problem: "has a value that JSON cannot hold" })
+    }),
+    (encoded) => encoded
+  )
+
+const encodeRows = (commit: Commit): Either.Either<Rows, Envelope.Malformed> =>
   Either.gen(function*() {
     const { boundary, lifecycle, session } = commit
     const notes = []

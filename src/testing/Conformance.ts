@@ -92,7 +92,8 @@ export const isAlike = (a: unknown, b: unknown): boolean => {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false
   if (a instanceof Date || a instanceof URL) return false
-  if (isIterable(a) && isIterable(b)) {
+  // An effect, as `Option` and `Either` are, iterates over nothing but itself.
+  if (isIterable(a) && isIterable(b) && !Effect.isEffect(a)) {
     const [itemsA, itemsB] = [Array.from(a), Array.from(b)]
     return itemsA.length === itemsB.length && itemsA.every((item, i) => isAlike(item, itemsB[i]))
   }

@@ -123,7 +123,7 @@ describe("close", () => {
     world.admit(input("continuation", 4))
     const reply = world.close({ _tag: "cancel", runId: runId(1), reason: "enough" })
     assert.deepStrictEqual(reply, { requeued: [], abandoned: [1, 2, 3].map(inputId) })
-    const outcome = { _tag: "abandoned", reason: { _tag: "cancelled", reason: "enough" } }
+    const outcome = { _tag: "abandoned", reason: { _tag: "cancelled", reason: "enough" } } as const
     assert.deepStrictEqual(heads(world, ["outcome"]), [[outcome], [outcome], [outcome]])
     assert.strictEqual(world.head(inputId(4)).phase, "queued")
     assert.deepStrictEqual(tags(world).at(-1), "run.cancelled")

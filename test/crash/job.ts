@@ -1,6 +1,9 @@
 /** Starts the main job as a process of its own. */
+import { Ids, RuntimeStore, Session } from "effect-burrow"
+import { BurrowSqlite } from "effect-burrow/sqlite"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -35,6 +38,9 @@ export interface Ended {
 }
 
 export interface Running {
+  /** More of an open standard input. */
+  readonly write: (text: string) => void
+  readonly endInput: () => void
   readonly kill: (signal: NodeJS.Signals) => void
   readonly ended: Effect.Effect<Ended>
 }
@@ -53,15 +59,16 @@ export const start = (args: ReadonlyArray<string>, options: Start = {}): Effect.
         ...(uid !== undefined && { uid, gid: uid })
       })
       if (file !== undefined) fs.closeSync(file)
-      if (typeof stdin === "object" && "text" in stdin) {
-        child.stdin!.on("error", () => {})
-        child.stdin!.end(stdin.text)
-      }
+      // The job may end before it has read everything.
+      child.stdin?.on("error", () => {})
+      if (typeof stdin === "object" && "text" in stdin) child.stdin!.end(stdin.text)
       const ended = yield* Deferred.make<Ended>()
       let stdout = ""
       let stderr = ""
       let unfinished = ""
       const running: Running = {
+        write: (text) => child.stdin!.write(text),
+        endInput: () => child.stdin!.end(),
         kill: (signal) => child.kill(signal),
         ended: Deferred.await(ended)
       }
@@ -96,6 +103,24 @@ export const linesOf = (text: string): ReadonlyArray<string> => text.split("\n")
 
 /** The last line of the output. */
 export const resultOf = ({ stdout }: Pick<Ended, "stdout">): Result => JSON.parse(linesOf(stdout).at(-1) ?? "")
+
+const RUNTIME_ID = Ids.RuntimeId.make("quickstart")
+
+/** What is in the file, read without the job: the texts of the transcript, and the totals. */
+export const contentsOf = (
+  db: string
+): Effect.Effect<{ readonly lines: ReadonlyArray<string>; readonly result: Result }, Error> =>
+  Effect.gen(function*() {
+    const store = yield* RuntimeStore.RuntimeStore
+    const { abandoned, accepted, consumed, receipts, runs } = yield* store.loadTotals(RUNTIME_ID)
+    const { messages } = yield* store.loadTranscript(RUNTIME_ID, { limit: 1_000_000 })
+    const lines = messages.map((message) => {
+      const { content } = Schema.decodeUnknownSync(Session.Message)(message)
+      return content.map((block) => block._tag === "text" ? block.text : block._tag).join("")
+    })
+    const result = { accepted, deduplicated: 0, consumed, abandoned, runs, receipts, sessionMessages: messages.length }
+    return { lines, result }
+  }).pipe(Effect.provide(BurrowSqlite.layerReader({ filename: db })))
 
 export const temporaryFolder: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "burrow-test-"))),

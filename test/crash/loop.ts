@@ -1,12 +1,10 @@
 /** Starts the job on one file and kills it with SIGKILL at random moments, until it finishes. */
 import Database from "better-sqlite3"
-import { Ids, RuntimeStore } from "effect-burrow"
-import { BurrowSqlite } from "effect-burrow/sqlite"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { PCGRandom } from "effect/Utils"
 import * as fs from "node:fs"
-import { type Ended, linesOf, type Result, resultOf, run, type Running, start } from "./job.js"
+import { contentsOf, type Ended, linesOf, type Result, resultOf, run, type Running, start } from "./job.js"
 import { makeText, type NumberedLine, transcriptOf } from "./text.js"
 
 export interface Options {
@@ -34,8 +32,6 @@ type Moment =
   | { readonly _tag: "progress"; readonly lines: number; readonly millis: number }
   /** With the transaction of a boundary open. */
   | { readonly _tag: "boundary"; readonly number: number }
-
-const RUNTIME_ID = Ids.RuntimeId.make("quickstart")
 
 const STARTUP_KILLS = 3
 const AFTER_LINE_MILLIS_MAX = 4
@@ -116,15 +112,13 @@ const check = (told: Told, db: string): Effect.Effect<ReadonlyArray<string>, Err
   Effect.gen(function*() {
     // It may have died before it made the file.
     if (!fs.existsSync(db) && told.accepted.size === 0) return []
-    const store = yield* RuntimeStore.RuntimeStore
-    const totals = yield* store.loadTotals(RUNTIME_ID)
+    const { result } = yield* contentsOf(db)
     return (["accepted", "consumed"] as const).flatMap((kind) =>
-      totals[kind] < told[kind].size ? [`${told[kind].size} were ${kind}, ${totals[kind]} are found`] : []
+      result[kind] < told[kind].size ? [`${told[kind].size} were ${kind}, ${result[kind]} are found`] : []
     )
   }).pipe(
-    Effect.provide(BurrowSqlite.layerReader({ filename: db })),
     // Killed while it made the file: there is nothing to read, and nothing was told.
-    Effect.catchTag("StoreOpenFailed", (error) => told.accepted.size === 0 ? Effect.succeed([]) : Effect.fail(error))
+    Effect.catchAll((error) => told.accepted.size === 0 ? Effect.succeed([]) : Effect.fail(error))
   )
 
 /** The whole file, after the last process has ended. */

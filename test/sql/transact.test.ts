@@ -244,6 +244,33 @@ describe("a transaction that a statement has ended", () => {
       yield* isFree(transactor, filename)
     }))
 
+  it.scoped("or has taken a savepoint from, is not committed even if that is swallowed", () =>
+    Effect.gen(function*() {
+      const { filename, sql } = yield* client
+      const names: Array<string> = []
+      const spied = yield* intercepted(sql, (text, run) =>
+        Effect.zipRight(
+          Effect.sync(() => text.startsWith("SAVEPOINT ") && names.push(text.slice(10))),
+          run
+        ))
+      const transactor = yield* makeTransactor(spied)
+      for (const end of ["RELEASE", "ROLLBACK TO"]) {
+        const error = yield* failureOf(transactor.transact("write", (connection) =>
+          Effect.gen(function*() {
+            yield* insert(connection, 1)
+            yield* transactor.transact("outer", () =>
+              Effect.ignore(
+                transactor.transact("alongside", () =>
+                  Effect.zipRight(spiedUnsafe(connection, `${end} ${names.at(-2)}`), Effect.void))
+              ))
+          })))
+        assert.strictEqual(error._tag, "WriteFailed")
+        assert.include(error.message, "no such savepoint")
+        assert.deepStrictEqual(yield* committedNumbers(filename), [])
+        yield* isFree(transactor, filename)
+      }
+    }))
+
   it.scoped("cannot be ended by the statements of its body", () =>
     Effect.gen(function*() {
       const { committed, sql, transactor } = yield* setup
@@ -316,24 +343,46 @@ describe("a connection that outlives its transaction", () => {
   it.scoped("of SqlClient.withTransaction is found out, with and without a transaction open", () =>
     Effect.gen(function*() {
       const { committed, sql, transactor } = yield* setup
+      const late = (gate: Deferred.Deferred<void>) =>
+        Effect.all([
+          Effect.forkDaemon(Effect.zipRight(
+            Deferred.await(gate),
+            failureOf(transactor.transact("late", (connection) => insert(connection, 1)))
+          )),
+          Effect.forkDaemon(
+            Effect.zipRight(Deferred.await(gate), failureOf(transactor.read("late", () => Effect.void)))
+          )
+        ])
+      const isEnded = Effect.fnUntraced(function*([write, read]: Effect.Effect.Success<ReturnType<typeof late>>) {
+        assert.strictEqual((yield* Fiber.join(write))._tag, "TransactionEnded")
+        assert.instanceOf((yield* Fiber.join(read)).cause, TransactionEnded)
+      })
+      const next = yield* Deferred.make<void>()
+      const during = yield* sql.withTransaction(late(next))
+      yield* transactor.transact(
+        "the next one",
+        () => Effect.zipRight(Deferred.succeed(next, undefined), isEnded(during))
+      )
       const gate = yield* Deferred.make<void>()
-      const [idle, during] = yield* sql.withTransaction(Effect.all([
-        Effect.forkDaemon(Effect.zipRight(
-          Deferred.await(gate),
-          failureOf(transactor.transact("late", (connection) => insert(connection, 1)))
-        )),
-        Effect.forkDaemon(Effect.zipRight(
-          Deferred.await(gate),
-          failureOf(transactor.read("late", () => Effect.void))
-        ))
-      ]))
-      yield* transactor.transact("the next one", () =>
-        Effect.gen(function*() {
-          yield* Deferred.succeed(gate, undefined)
-          assert.strictEqual((yield* Fiber.join(idle))._tag, "TransactionEnded")
-        }))
-      assert.instanceOf((yield* Fiber.join(during)).cause, TransactionEnded)
+      const idle = yield* sql.withTransaction(late(gate))
+      yield* Deferred.succeed(gate, undefined)
+      yield* isEnded(idle)
       assert.deepStrictEqual(yield* committed, [])
+    }))
+
+  it.scoped("slips no statement behind the end of the body", () =>
+    Effect.gen(function*() {
+      const { filename, sql } = yield* client
+      const gate = yield* Deferred.make<void>()
+      const slow = yield* intercepted(sql, (text, run) =>
+        text === "COMMIT"
+          ? Effect.zipRight(Effect.zipRight(Deferred.succeed(gate, undefined), Effect.yieldNow()), run)
+          : run)
+      const transactor = yield* makeTransactor(slow)
+      const fiber = yield* transactor.transact("write", (connection) =>
+        Effect.forkDaemon(Effect.zipRight(Deferred.await(gate), Effect.either(insert(connection, 1)))))
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* committedNumbers(filename), [])
     }))
 })
 
@@ -484,6 +533,9 @@ describe("our statements", () => {
       assert.strictEqual((yield* failureOf(makeTransactor(mysql)))._tag, "Unsupported")
     }))
 })
+
+const spiedUnsafe = (connection: { readonly execute: SqlConnectionExecute }, text: string) =>
+  connection.execute(text, [], undefined)
 
 type SqlConnectionExecute = (
   sql: string,

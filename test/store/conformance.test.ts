@@ -52,8 +52,11 @@ for (const [name, layer] of stores) {
       }).pipe(Effect.provide(Layer.fresh(layer))))
   })
 
-  it.live(`${name} holds to its contract in real time too`, () =>
-    Effect.provide(Effect.forEach(cases, ({ run }) => run, { discard: true }), Layer.merge(layer, tools)))
+  it.live(
+    `${name} holds to its contract in real time too`,
+    () => Effect.provide(Effect.forEach(cases, ({ run }) => run, { discard: true }), Layer.merge(layer, tools)),
+    120_000
+  )
 }
 
 describe("the cases", () => {

@@ -2,15 +2,19 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { firstRevision } from "../../core/Digests.js"
 import type * as Session from "../../core/Session.js"
 import type { DriverState } from "../../core/State.js"
 import { InvalidInput } from "../../schema/DriverError.js"
-import type { RuntimeId } from "../../schema/Ids.js"
+import { type RuntimeId, SessionId } from "../../schema/Ids.js"
 import { canonical, type Json } from "../../schema/Json.js"
-import type { RewriteDraft, SessionDelta } from "../../schema/Session.js"
+import { RewriteDraft, type SessionDelta } from "../../schema/Session.js"
 import type { LoadError, TranscriptRevisionConflict } from "../../schema/StoreError.js"
 import type { Env } from "./Env.js"
+
+const isRewriteDraft = Schema.is(RewriteDraft)
+const isSessionId = Schema.is(SessionId)
 
 export interface Taken {
   readonly delta: Session.Delta
@@ -25,6 +29,12 @@ export const take = (
 ): Effect.Effect<Taken, InvalidInput> =>
   Effect.gen(function*() {
     const { limits } = env
+    if (given.rewrite !== undefined && !isRewriteDraft(given.rewrite)) {
+      return yield* invalid(runtimeId, "rewrite", "needs whole numbers from 0 for its range, a reason, and a named actor if any")
+    }
+    if (given.sessionId !== undefined && !isSessionId(given.sessionId)) {
+      return yield* invalid(runtimeId, "sessionId", "must be non-empty, well-formed Unicode without NUL")
+    }
     const append = yield* texts(runtimeId, "append", given.append ?? [])
     const replacement = yield* texts(runtimeId, "rewrite.replacement", given.rewrite?.replacement ?? [])
     const count = append.length + replacement.length

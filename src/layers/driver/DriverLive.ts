@@ -229,18 +229,16 @@ export class DriverLive implements Service {
     })
   }
 
-  private checkNote({ key, scope, value }: Note): Effect.Effect<unknown, InvalidInput> {
+  private checkNote({ key, value }: Note): Effect.Effect<unknown, InvalidInput> {
     const { keyLengthMax } = this.env.limits
-    const long = [key, scope].find((name) => name.length > keyLengthMax)
-    return long === undefined
-      ? this.json(`notes.${key}`, value)
-      : Effect.fail(
-        new InvalidInput({
-          runtimeId: this.runtimeId,
-          field: "notes",
-          problem: `has a name of ${long.length} characters; at most ${keyLengthMax} are taken`
-        })
-      )
+    const { length } = key
+    return length <= keyLengthMax ? this.json(`notes.${key}`, value) : Effect.fail(
+      new InvalidInput({
+        runtimeId: this.runtimeId,
+        field: "notes",
+        problem: `has a key of ${length} characters; at most ${keyLengthMax} are taken`
+      })
+    )
   }
 
   private json(field: string, value: Json): Effect.Effect<string, InvalidInput> {

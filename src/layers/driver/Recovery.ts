@@ -39,15 +39,16 @@ const recovered = (
   runtimeId: RuntimeId,
   found: Found,
   stamp: Stamp,
-  now: number
+  now: number,
+  sameProcess: boolean
 ): Either.Either<Transition<RecoveryReport>, RecordCorrupt> =>
-  Recover.recover({ runtimeId, inDoubt: env.inDoubt }, found, env.limits)(stamp, now)
+  Recover.recover({ runtimeId, inDoubt: env.inDoubt, sameProcess }, found, env.limits)(stamp, now)
 
 export const recover = (
   env: Env,
   runtimeId: RuntimeId
 ): Effect.Effect<Recovered<RecoveryReport>, CommitError | LoadError> =>
-  take(env, runtimeId, (found, stamp, now) => recovered(env, runtimeId, found, stamp, now)).pipe(
+  take(env, runtimeId, (found, stamp, now) => recovered(env, runtimeId, found, stamp, now, false)).pipe(
     Effect.map(({ reply, signal, state }) => ({ state, signal, report: reply })),
     Effect.withSpan("Driver.recover", { captureStackTrace: false, attributes: { "burrow.runtime.id": runtimeId } })
   )
@@ -65,7 +66,7 @@ export const recycle = (
       return Either.left(new RunInProgress({ runtimeId, runId: found.run.id, command: "recycle" }))
     }
     return Either.flatMap(
-      recovered(env, runtimeId, found, stamp, now),
+      recovered(env, runtimeId, found, stamp, now, true),
       (first): Either.Either<Transition<RecoveryReport>, Control.ControlRefusal> =>
         Either.map(Control.recycle(first.state, stamp, now), (second) => ({
           state: second.state,

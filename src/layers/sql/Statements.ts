@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { HeadRow, InputRow } from "../../core/Rows.js"
 import { attempt, type Dialect } from "./Lease.js"
 
-export type Param = string | number | Uint8Array | null
+type Param = string | number | Uint8Array | null
 export type Tuple = ReadonlyArray<Param>
 
 /** A statement over several rows. There is a text of it for each power of two up to `ROWS_MAX`. */

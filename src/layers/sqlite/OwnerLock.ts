@@ -6,6 +6,7 @@ import type * as SqlError from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as fs from "node:fs"
@@ -61,7 +62,7 @@ export const acquire = (
   Effect.gen(function*() {
     const existed = DatabaseFile.identityOf(lockFileOf(filename)) !== undefined
     for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-      const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
+      const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
       const held = yield* Scope.extend(lock(filename), scope).pipe(
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )

@@ -5,6 +5,7 @@
 import type * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import {
@@ -69,7 +70,7 @@ const openFile = (
       const filename = yield* DatabaseFile.resolve(options.filename)
       yield* DatabaseFile.check(filename)
       const folders = yield* DatabaseFile.makeFolders(filename)
-      const scope = yield* Scope.fork(yield* Effect.scope, { _tag: "Sequential" })
+      const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
       let isOpen = false
       return yield* restore(Scope.extend(own({ ...options, filename }, () => !isOpen), scope)).pipe(
         Effect.tap(() => Effect.sync(() => isOpen = true)),

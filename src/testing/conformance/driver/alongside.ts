@@ -62,7 +62,10 @@ const outcomes = [
   F.make("the error of an alongside is the boundary's error, unchanged", (driver) =>
     Effect.gen(function*() {
       const { runId } = yield* F.running(driver)
-      const error = yield* expectFailure(driver.checkpoint({ runId, alongside: Effect.fail(new Refusal("why")) }), "Refusal")
+      const error = yield* expectFailure(
+        driver.checkpoint({ runId, alongside: Effect.fail(new Refusal("why")) }),
+        "Refusal"
+      )
       yield* expectEqual(error.because, "why", "what it says")
     })),
   F.make("the defect of an alongside is the boundary's defect", (driver) =>

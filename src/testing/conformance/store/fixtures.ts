@@ -126,12 +126,6 @@ export const commit = ({ store }: Bench, owner: Owner, parts: Parts) =>
 /** 14 November 2023. */
 export const NOW = 1_700_000_000_000
 
-export interface NewInput {
-  readonly input: Input.Input
-  readonly head: InputHead
-  readonly record: Commit.InputStateRecord
-}
-
 const policy: InputHead["policy"] = {
   version: 1,
   reason: "prompt",

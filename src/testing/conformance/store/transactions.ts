@@ -272,7 +272,7 @@ const joined: ReadonlyArray<StoreCase> = [
   )
 ]
 
-const RUNTIMES = 64
+const RUNTIMES = 32
 
 const group: ReadonlyArray<StoreCase> = [
   make("commits of many runtimes at the same time are all written", (bench) =>
