@@ -30,7 +30,11 @@ export const take = (
   Effect.gen(function*() {
     const { limits } = env
     if (given.rewrite !== undefined && !isRewriteDraft(given.rewrite)) {
-      return yield* invalid(runtimeId, "rewrite", "needs whole numbers from 0 for its range, a reason, and a named actor if any")
+      return yield* invalid(
+        runtimeId,
+        "rewrite",
+        "needs whole numbers from 0 for its range, a reason, and a named actor if any"
+      )
     }
     if (given.sessionId !== undefined && !isSessionId(given.sessionId)) {
       return yield* invalid(runtimeId, "sessionId", "must be non-empty, well-formed Unicode without NUL")

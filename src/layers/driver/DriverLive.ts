@@ -17,26 +17,19 @@ import * as State from "../../core/State.js"
 import { InvalidInput } from "../../schema/DriverError.js"
 import type { BatchId, InputId, RunId, RuntimeId, SessionId } from "../../schema/Ids.js"
 import type { Draft } from "../../schema/Input.js"
-import type { InputHead } from "../../schema/InputState.js"
 import { canonical, type Json } from "../../schema/Json.js"
 import type { AcceptOutcome, RecoveryReport } from "../../schema/Report.js"
 import type { Note, RunEvent } from "../../schema/Run.js"
-import { message, type SessionDelta, type SessionHead } from "../../schema/Session.js"
-import type { ReadFailed, SchemaFromTheFuture } from "../../schema/StoreError.js"
-import type {
-  BoundaryError,
-  BoundaryOptions,
-  BoundaryOutcome,
-  Service,
-  SessionError,
-  StagedInput
-} from "../../services/Driver.js"
+import type { SessionDelta, SessionHead } from "../../schema/Session.js"
+import type { ReadFailed } from "../../schema/StoreError.js"
+import type { BoundaryError, BoundaryOptions, BoundaryOutcome, Service, SessionError } from "../../services/Driver.js"
 import * as Metrics from "../../services/Metrics.js"
 import { type Ask, Cell } from "./Cell.js"
 import * as Deltas from "./Deltas.js"
 import type { Env } from "./Env.js"
 import * as Intake from "./Intake.js"
 import { recover, type Recovered, recycle } from "./Recovery.js"
+import * as Runs from "./Runs.js"
 
 const EVENTS_PAGE = 256
 
@@ -90,7 +83,7 @@ export class DriverLive implements Service {
       }
       // A run whose inputs cannot be read is nobody's: it goes back before the caller learns of the failure.
       const inputs = yield* Effect.tapErrorCause(
-        this.open(reply.inputs, missingBlob),
+        Runs.openInputs(this.env, this.runtimeId, reply.inputs, missingBlob),
         () => Effect.ignore(this.giveBack({ runId }))
       )
       const { session } = yield* this.cell.state
@@ -114,27 +107,6 @@ export class DriverLive implements Service {
     }).pipe(
       Effect.withSpan("Driver.stage", { captureStackTrace: false, attributes: { "burrow.runtime.id": this.runtimeId } })
     )
-  }
-
-  /** The bodies of heads, each with its own trouble. */
-  private open(heads: ReadonlyArray<InputHead>, missing: "fail" | "placeholder") {
-    return Effect.flatMap(this.env.store.loadBodies(this.runtimeId, heads.map((head) => head.id)), (rows) => {
-      const bodies = new Map(rows.map((row) => [row.inputId, row.body]))
-      return Effect.forEach(heads, (head): Effect.Effect<StagedInput, SchemaFromTheFuture> => {
-        const body = bodies.get(head.id)
-        if (body === undefined) return Effect.dieMessage(`input ${head.id} is staged and has no row`)
-        return Effect.flatMap(body, (stored) => Intake.open(this.env, this.runtimeId, head.id, stored)).pipe(
-          Effect.flatMap((input) => Intake.hydrate(this.env, input, missing)),
-          Effect.matchEffect({
-            onFailure: (error) =>
-              error._tag === "SchemaFromTheFuture"
-                ? Effect.fail(error)
-                : Effect.succeed<StagedInput>({ head, input: Either.left(error) }),
-            onSuccess: (input) => Effect.succeed<StagedInput>({ head, input: Either.right(input) })
-          })
-        )
-      })
-    })
   }
 
   checkpoint<E, R>(options: BoundaryOptions<E, R>) {
@@ -165,7 +137,7 @@ export class DriverLive implements Service {
         prepare: (state) =>
           Effect.gen(this, function*() {
             const delta = yield* Deltas.gather(this.env, state, taken)
-            const facts = yield* this.boundaryFacts(state, runId, options.after)
+            const facts = yield* Runs.boundaryFacts(this.env, state, runId, options.after)
             const command = { kind, runId, delta, sessionId, result, notes }
             return Boundary.boundary(
               options.after === undefined ? command : { ...command, after: options.after },
@@ -178,7 +150,9 @@ export class DriverLive implements Service {
         })
       }
       const reply = yield* this.cell.submit(ask)
-      const steers = reply.delivered.length === 0 ? [] : yield* this.open(reply.delivered, "placeholder")
+      const steers = reply.delivered.length === 0
+        ? []
+        : yield* Runs.openInputs(this.env, this.runtimeId, reply.delivered, "placeholder")
       return {
         receipt: reply.receipt,
         alreadyApplied: reply.alreadyApplied,
@@ -191,42 +165,6 @@ export class DriverLive implements Service {
         attributes: { "burrow.runtime.id": this.runtimeId, "burrow.run.id": runId, "burrow.boundary": kind }
       })
     )
-  }
-
-  /** The messages of inputs that are not in the transcript yet, and the receipt that a repetition would find. */
-  private boundaryFacts(state: State.DriverState, runId: RunId, after: number | undefined) {
-    return Effect.gen(this, function*() {
-      const last = state.run?.id === runId ? state.run.sequence : undefined
-      const known = after ?? last ?? 0
-      const receipt = last === undefined || known < last
-        ? yield* this.env.store.loadBoundaryReceipt(this.runtimeId, runId, known + 1)
-        : Option.none()
-      const unrecorded = last === undefined ? [] : [...State.batchOfRun(state), ...State.delivered(state)].filter(
-        (head) => !head.recorded && head.policy.recordTranscript
-      )
-      const messages = new Map<InputId, string>()
-      if (unrecorded.length > 0) {
-        for (
-          const { body, inputId } of yield* this.env.store.loadBodies(
-            this.runtimeId,
-            unrecorded.map(({ id }) => id)
-          )
-        ) {
-          // What cannot be read has no message; its run is told of it at staging.
-          const input = yield* Effect.option(
-            Effect.flatMap(body, (stored) => Intake.open(this.env, this.runtimeId, inputId, stored))
-          )
-          const append = Option.flatMapNullable(input, Projection.append)
-          if (Option.isSome(append)) {
-            messages.set(inputId, Either.getOrThrow(canonical(message(append.value.role)(append.value.content))))
-          }
-        }
-      }
-      return {
-        messages,
-        receipt: Option.getOrNull(Option.map(receipt, (found) => found.receipt))
-      }
-    })
   }
 
   private checkNote({ key, value }: Note): Effect.Effect<unknown, InvalidInput> {
