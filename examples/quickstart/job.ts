@@ -46,22 +46,23 @@ const databaseOf = (given: Option.Option<string>) =>
 
 export const run = (args: Extract<Arguments, { readonly _tag: "run" }>) =>
   Effect.gen(function*() {
-    const text = yield* Text.choose(args)
+    const opening = yield* Text.choose(args)
     const database = yield* databaseOf(args.db)
-    yield* Effect.provide(work(text, database, args), BurrowSqlite.layer({ filename: database.filename, limits }))
+    yield* Effect.provide(work(opening, database, args), BurrowSqlite.layer({ filename: database.filename, limits }))
   }).pipe(Effect.scoped)
 
-const work = (text: Text.Text, { filename, temporary }: Database, options: Agent.Options) =>
+const work = (opening: Text.Opening, { filename, temporary }: Database, options: Agent.Options) =>
   Effect.gen(function*() {
     const drivers = yield* Driver.Drivers
     const driver = yield* drivers.get(RUNTIME_ID)
     yield* Output.line(`database: ${filename}${temporary ? " (removed at the end; --db FILE keeps it)" : ""}`)
-    const lines = yield* recovered(driver, text)
-    const agent = Agent.make(driver, options)
+    const isNew = yield* tellRecovery(driver)
 
     // First what an earlier process has left, then line by line; the agent works while the next lines are read.
-    let deduplicated = 0
+    const agent = Agent.make(driver, options)
     yield* agent.workOff
+    let deduplicated = 0
+    const lines = yield* linesOf(yield* opening, isNew)
     yield* lines.pipe(
       Stream.mapEffect((line) => accept(driver, line)),
       Stream.tap((outcome) => Effect.sync(() => outcome === "deduplicated" && deduplicated++)),
@@ -77,21 +78,26 @@ const work = (text: Text.Text, { filename, temporary }: Database, options: Agent
     )
   )
 
-/** The lines to accept. Says what an earlier process has left, if there was one. */
-const recovered = (driver: Driver.Service, text: Text.Text) =>
+/** Says what an earlier process has left. Answers whether there was none. */
+const tellRecovery = (driver: Driver.Service) =>
   Effect.gen(function*() {
     const store = yield* RuntimeStore.RuntimeStore
     const { accepted, consumed } = yield* store.loadTotals(RUNTIME_ID)
-    if (accepted > 0) {
-      const { active, corrupt, lostRun, requeued } = yield* driver.recovery
-      yield* Output.line(
-        `recovered: ${accepted} accepted before, ${consumed} consumed, ${active} waiting` +
-          (lostRun ? `, ${requeued} of them requeued from a run that was lost` : "") +
-          (corrupt.length > 0 ? `, ${corrupt.length} unreadable and skipped` : "")
-      )
-    }
+    if (accepted === 0) return true
+    const { active, corrupt, lostRun, requeued } = yield* driver.recovery
+    yield* Output.line(
+      `recovered: ${accepted} accepted before, ${consumed} consumed, ${active} waiting` +
+        (lostRun ? `, ${requeued} of them requeued from a run that was lost` : "") +
+        (corrupt.length > 0 ? `, ${corrupt.length} unreadable and skipped` : "")
+    )
+    return false
+  })
+
+/** A text that nobody has chosen is not mixed with another. */
+const linesOf = (text: Text.Text, isNew: boolean) =>
+  Effect.gen(function*() {
     const lines = nonEmptyLines(text.bytes)
-    if (accepted === 0 || !text.shipped || (yield* isBegun(lines))) {
+    if (isNew || !text.shipped || (yield* isBegun(lines))) {
       yield* Output.line(`text: ${text.name}`)
       return lines
     }

@@ -17,9 +17,13 @@ const outputFailed = (error: NodeJS.ErrnoException): OutputFailed =>
 // A failed write also is an event, and without a listener that ends the process with a stack trace.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {})
 
+/**
+ * Ends in a turn of the event loop: commits are synchronous, and a job that does one after the other would otherwise
+ * hear of a signal when it is done.
+ */
 const write = (stream: NodeJS.WriteStream, text: string): Effect.Effect<void, OutputFailed> =>
   Effect.async((resume) => {
-    stream.write(text, (error) => resume(error ? outputFailed(error) : Effect.void))
+    stream.write(text, (error) => setImmediate(() => resume(error ? outputFailed(error) : Effect.void)))
   })
 
 /** Terminals show one line that changes; whoever reads a pipe or a file gets every line. */

@@ -38,21 +38,32 @@ const shipped = fileURLToPath(new URL("text.txt", import.meta.url))
 /** How long a bare `npm run quickstart` waits for the first byte of a pipe that may be nobody's, in milliseconds. */
 const SILENCE_MILLIS_MAX = 3_000
 
+/** Opens the text. On a pipe it waits for the first bytes. */
+export type Opening = Effect.Effect<Text, TextUnreadable | Output.OutputFailed, Scope.Scope>
+
 /** Looked at before anything is made: a text that cannot be read leaves no database behind. */
 export const choose = ({ bare, textFile }: Extract<Arguments, { readonly _tag: "run" }>): Effect.Effect<
-  Text,
-  TextUnreadable | Output.OutputFailed,
-  FileSystem.FileSystem | Scope.Scope
+  Opening,
+  TextUnreadable,
+  FileSystem.FileSystem
 > =>
   Effect.gen(function*() {
     if (Option.isSome(textFile)) {
       const name = textFile.value
-      return { name, bytes: yield* openFile(name, name), shipped: false }
+      const bytes = yield* openFile(name, name)
+      return Effect.succeed({ name, bytes, shipped: false })
     }
-    const piped = yield* standardInput(bare)
-    if (Option.isSome(piped)) return { name: "standard input", bytes: piped.value, shipped: false }
     const name = "the one that the project ships"
-    return { name, bytes: yield* openFile(shipped, name), shipped: true }
+    const own: Text = { name, bytes: yield* openFile(shipped, name), shipped: true }
+    return Option.match(yield* standardInput, {
+      onNone: () => Effect.succeed(own),
+      onSome: ({ bytes, isPipe }) => {
+        const text = (bytes: Bytes): Text => ({ name: "standard input", bytes, shipped: false })
+        return isPipe
+          ? Effect.map(peek(bytes, bare), Option.match({ onNone: () => own, onSome: text }))
+          : Effect.succeed(text(bytes))
+      }
+    })
   })
 
 const openFile = (file: string, name: string): Effect.Effect<Bytes, TextUnreadable, FileSystem.FileSystem> =>
@@ -88,39 +99,37 @@ const readable = (name: string, open: () => NodeJS.ReadableStream): Bytes =>
  * A redirected file counts as given, also when it is empty. A terminal, `/dev/null`, a closed descriptor (which Node
  * replaces by `/dev/null`) and a pipe that ends without a byte count as nothing.
  */
-const standardInput = (
+const standardInput: Effect.Effect<
+  Option.Option<{ readonly bytes: Bytes; readonly isPipe: boolean }>,
+  TextUnreadable
+> = Effect.gen(function*() {
+  const name = "standard input"
+  const stats = yield* Effect.try({
+    try: () => fs.fstatSync(0),
+    catch: () => new TextUnreadable({ name, reason: "it cannot be looked at" })
+  })
+  if (stats.isDirectory()) return yield* new TextUnreadable({ name, reason: "it is a directory" })
+  if (isatty(0)) return Option.none()
+  return Option.some({ bytes: readable(name, () => process.stdin), isPipe: !stats.isFile() })
+})
+
+/** The same bytes, once the first of them have come; none for a pipe that ends before. */
+const peek = (
+  bytes: Bytes,
   bare: boolean
 ): Effect.Effect<Option.Option<Bytes>, TextUnreadable | Output.OutputFailed, Scope.Scope> =>
   Effect.gen(function*() {
-    const name = "standard input"
-    const stats = yield* Effect.try({
-      try: () => fs.fstatSync(0),
-      catch: () => new TextUnreadable({ name, reason: "it cannot be looked at" })
-    })
-    if (stats.isDirectory()) return yield* new TextUnreadable({ name, reason: "it is a directory" })
-    if (isatty(0)) return Option.none()
-    const bytes = readable(name, () => process.stdin)
-    if (stats.isFile()) return Option.some(bytes)
-
     const pull = yield* Stream.toPull(bytes)
-    const first = pull.pipe(
-      Effect.mapError(Option.getOrNull),
-      Effect.map(Option.some),
-      Effect.catchAll((error) => error === null ? Effect.succeedNone : Effect.fail(error)),
-      Effect.map((chunk) => Option.map(chunk, (bytes) => Stream.concat(Stream.fromChunk(bytes), rest)))
-    )
     const rest = Stream.repeatEffectChunkOption(pull)
-    const silent = Effect.sleep(SILENCE_MILLIS_MAX)
-    return bare
-      ? yield* Effect.raceFirst(
-        first,
-        Effect.zipRight(
-          silent,
-          Effect.as(Output.notice("nothing has come from standard input: going on without it"), Option.none<Bytes>())
-        )
-      )
-      : yield* Effect.raceFirst(
-        first,
-        Effect.zipRight(Effect.zipRight(silent, Output.notice("reading from standard input ...")), Effect.never)
-      )
+    const given = pull.pipe(
+      Effect.map((first) => Option.some(Stream.concat(Stream.fromChunk(first), rest))),
+      Effect.catchAll(Option.match({ onNone: () => Effect.succeedNone, onSome: Effect.fail }))
+    )
+    const silent = Effect.zipRight(
+      Effect.sleep(SILENCE_MILLIS_MAX),
+      bare
+        ? Effect.as(Output.notice("nothing has come from standard input: going on without it"), Option.none<Bytes>())
+        : Effect.zipRight(Output.notice("reading from standard input ..."), Effect.never)
+    )
+    return yield* Effect.raceFirst(given, silent)
   })

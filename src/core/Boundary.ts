@@ -93,7 +93,12 @@ const repeated = (
 ): Either.Either<Transition<BoundaryReply>, ReceiptConflict> =>
   digestOf(sha256, command, receipt) === receipt.commitDigest && receipt.boundary === command.kind
     ? Either.right(
-      step.finish({ receipt, alreadyApplied: true, delivered: stillHanded(step.state, receipt), session: step.state.session })
+      step.finish({
+        receipt,
+        alreadyApplied: true,
+        delivered: stillHanded(step.state, receipt),
+        session: step.state.session
+      })
     )
     : Either.left(
       new ReceiptConflict({ runtimeId: step.state.runtimeId, runId: receipt.runId, sequence: receipt.sequence })

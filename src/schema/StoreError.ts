@@ -19,7 +19,10 @@ export class WriteFailed extends Schema.TaggedError<WriteFailed>()("WriteFailed"
   operation: Schema.String,
   cause: Schema.Defect
 }) {
-  readonly retryable = true
+  /** Not when the store was opened for reading. */
+  get retryable(): boolean {
+    return !(this.cause instanceof Unsupported)
+  }
   override get message(): string {
     return `${this.operation} was not written; nothing of it is stored: ${reasonOf(this.cause)}`
   }
@@ -354,21 +357,6 @@ export class AlongsideTimeout extends Schema.TaggedError<AlongsideTimeout>()("Al
 }
 
 /**
- * `alongside` would write through another SqlClient than the store's: it could not be part of the commit.
- *
- * @since 0.1.0
- * @category errors
- */
-export class ForeignSqlClient extends Schema.TaggedError<ForeignSqlClient>()("ForeignSqlClient", {
-  where: Schema.String
-}) {
-  readonly retryable = false
-  override get message(): string {
-    return `${this.where} uses another SqlClient than the store. Take the one that the store's layer provides.`
-  }
-}
-
-/**
  * Another process owns the file.
  *
  * @since 0.1.0
@@ -451,7 +439,6 @@ export type StoreError =
   | EventsPruned
   | StoreClosed
   | AlongsideTimeout
-  | ForeignSqlClient
   | StoreOwned
   | StoreOpenFailed
   | StoreReplaced

@@ -86,7 +86,11 @@ export class Batcher<Request, A, E> {
         Effect.suspend(() => {
           this.working = false
           const { fork, operation } = this.options
-          if (!fork.closed) return Effect.void
+          if (!fork.closed) {
+            // The fiber may have been suspended since it last looked: who came then saw it working.
+            if (this.pending.length > 0) this.start()
+            return Effect.void
+          }
           const left = this.pending
           this.pending = []
           return Effect.forEach(left, ({ answer }) => Deferred.fail(answer, new StoreClosed({ operation })), {

@@ -144,7 +144,8 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
   readonly commit: (commit: Commit) => Effect.Effect<Outcome, CommitError | StoreClosed>
   /**
    * `commit`, with an effect that joins the transaction. It shares it with nobody, is rolled back with it, and takes at
-   * most `alongsideMillisMax`.
+   * most `alongsideMillisMax`. The `SqlClient` that it takes from its context is the store's own, whichever its caller
+   * has; a service that was built on another client stays with that one, and outside the transaction.
    */
   readonly commitWith: <E, R>(
     commit: Commit,

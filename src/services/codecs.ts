@@ -133,7 +133,9 @@ export const inputHead = (row: InputHeadRow): Either.Either<InputHead, Envelope.
         stagings: row.stagings,
         batch: row.batchId,
         run: row.runId,
-        receipt: row.receiptRunId === null && row.receiptSequence === null ? null : { runId: row.receiptRunId, sequence: row.receiptSequence },
+        receipt: row.receiptRunId === null && row.receiptSequence === null
+          ? null
+          : { runId: row.receiptRunId, sequence: row.receiptSequence },
         readyAt: row.readyAt,
         hold: row.hold,
         // Anything else is for the schema to refuse: SQLite columns take any value.

@@ -42,7 +42,8 @@ describe("Admission", () => {
     })
   }
 
-  it("the table above has every kind", () => assert.deepStrictEqual(derived.map(([kind]) => kind).sort(), [...kinds].sort()))
+  it("the table above has every kind", () =>
+    assert.deepStrictEqual(derived.map(([kind]) => kind).sort(), [...kinds].sort()))
 
   it("durable and ephemeral are allowed for every kind and origin", () => {
     for (const kind of kinds) {
@@ -78,7 +79,9 @@ describe("Admission", () => {
 
   it("durability is judged first", () =>
     assert.strictEqual(
-      validate(input("peer_response_progress", 1, { mode: "queue", durability: "derived", origin: { _tag: "operator" } }))
+      validate(
+        input("peer_response_progress", 1, { mode: "queue", durability: "derived", origin: { _tag: "operator" } })
+      )
         ?._tag,
       "durability_violation"
     ))

@@ -89,17 +89,18 @@ describe("commitDigest", () => {
     assert.strictEqual(Digests.commitDigest(sha256, stored, { ...content }), digest)
   })
 
-  const named: { readonly [what: string]: Partial<typeof receipt> | { readonly boundary: "note" } | { parent: null } } = {
-    run: { runId: runId(2) },
-    sequence: { sequence: 2 },
-    boundary: { boundary: "note" },
-    contributors: { contributors: [inputId(1)] },
-    "contributors' order": { contributors: [inputId(2), inputId(1)] },
-    consumed: { consumed: [] },
-    "parent's revision": { parent: { revision: "b".repeat(64) as Revision, version: 3 } },
-    "parent's version": { parent: { ...receipt.parent, version: 4 } },
-    "parent's absence": { parent: null }
-  }
+  const named: { readonly [what: string]: Partial<typeof receipt> | { readonly boundary: "note" } | { parent: null } } =
+    {
+      run: { runId: runId(2) },
+      sequence: { sequence: 2 },
+      boundary: { boundary: "note" },
+      contributors: { contributors: [inputId(1)] },
+      "contributors' order": { contributors: [inputId(2), inputId(1)] },
+      consumed: { consumed: [] },
+      "parent's revision": { parent: { revision: "b".repeat(64) as Revision, version: 3 } },
+      "parent's version": { parent: { ...receipt.parent, version: 4 } },
+      "parent's absence": { parent: null }
+    }
   for (const [what, change] of Object.entries(named)) {
     it(`covers the ${what}`, () =>
       assert.notStrictEqual(Digests.commitDigest(sha256, { ...receipt, ...change }, content), digest))
@@ -158,27 +159,29 @@ describe("Revision", () => {
     })))
 
   it("I11: a rewrite from k is the chain computed again from scratch", () =>
-    FastCheck.assert(FastCheck.property(texts, texts, FastCheck.nat(8), FastCheck.nat(8), (before, replacement, a, b) => {
-      const [start, end] = [Math.min(a, b, before.length), Math.min(Math.max(a, b), before.length)]
-      const old = write(empty, { append: before })
-      const keepRevision = (start === 0 ? empty.revision : old.append[start - 1]!.revision) as Revision
-      const rewrite = { selection: { start, end }, reason: "r", replacement, keepRevision, tail: before.slice(end) }
-      const rewritten = write(old.after, { append: ["9"], rewrite }, ["8"])
-      const all = [...before.slice(0, start), ...replacement, ...before.slice(end), "8", "9"]
-      const scratch = write(empty, { append: all })
-      assert.deepStrictEqual(
-        { revision: rewritten.after.revision, length: rewritten.after.length },
-        { revision: scratch.after.revision, length: all.length }
-      )
-      assert.deepStrictEqual(rewritten.append, scratch.append.slice(start), "only the tail is written again")
-      assert.strictEqual(rewritten.keep, start)
-      assert.deepInclude(rewritten.rewrite, {
-        parentRevision: old.after.revision,
-        revision: scratch.after.revision,
-        messagesBefore: before.length,
-        messagesAfter: all.length
+    FastCheck.assert(
+      FastCheck.property(texts, texts, FastCheck.nat(8), FastCheck.nat(8), (before, replacement, a, b) => {
+        const [start, end] = [Math.min(a, b, before.length), Math.min(Math.max(a, b), before.length)]
+        const old = write(empty, { append: before })
+        const keepRevision = (start === 0 ? empty.revision : old.append[start - 1]!.revision) as Revision
+        const rewrite = { selection: { start, end }, reason: "r", replacement, keepRevision, tail: before.slice(end) }
+        const rewritten = write(old.after, { append: ["9"], rewrite }, ["8"])
+        const all = [...before.slice(0, start), ...replacement, ...before.slice(end), "8", "9"]
+        const scratch = write(empty, { append: all })
+        assert.deepStrictEqual(
+          { revision: rewritten.after.revision, length: rewritten.after.length },
+          { revision: scratch.after.revision, length: all.length }
+        )
+        assert.deepStrictEqual(rewritten.append, scratch.append.slice(start), "only the tail is written again")
+        assert.strictEqual(rewritten.keep, start)
+        assert.deepInclude(rewritten.rewrite, {
+          parentRevision: old.after.revision,
+          revision: scratch.after.revision,
+          messagesBefore: before.length,
+          messagesAfter: all.length
+        })
       })
-    })))
+    ))
 
   it("another message, order or session is another revision", () => {
     const revision = (id: string, ...append: ReadonlyArray<string>) =>

@@ -35,8 +35,9 @@ describe("InputLifecycle", () => {
     assert.deepStrictEqual([...new Set(pairs.map(([from]) => from))].sort(), [...Phase.literals].sort())
     for (const [from, trigger, to] of pairs) {
       assert.strictEqual(InputLifecycle.canApply(from, trigger), to !== "-", `${from} ${trigger}`)
-      if (to === "-") assert.throws(() => InputLifecycle.next(from, trigger), `an input that is ${from} cannot ${trigger}`)
-      else assert.strictEqual(InputLifecycle.next(from, trigger), to)
+      if (to === "-") {
+        assert.throws(() => InputLifecycle.next(from, trigger), `an input that is ${from} cannot ${trigger}`)
+      } else assert.strictEqual(InputLifecycle.next(from, trigger), to)
     }
   })
 })

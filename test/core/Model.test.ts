@@ -9,7 +9,11 @@ const small = { attemptsMax: 3, stagingsMax: 5, batchInputsMax: 4, queueDepthMax
 
 /** fast-check prints the seed and the shrunk commands when one fails. */
 const check = (numRuns: number, holds: (sequence: ReadonlyArray<Command>) => void) =>
-  FastCheck.assert(FastCheck.property(commands, holds), { numRuns, interruptAfterTimeLimit: 10_000, markInterruptAsFailure: false })
+  FastCheck.assert(FastCheck.property(commands, holds), {
+    numRuns,
+    interruptAfterTimeLimit: 10_000,
+    markInterruptAsFailure: false
+  })
 
 describe("The core under random commands", () => {
   it("I5, I6, I7, I8, I10, I13, I15, I18: every invariant holds in every state", () => {

@@ -9,8 +9,8 @@ import * as Commit from "../../src/core/Commit.js"
 import * as Control from "../../src/core/Control.js"
 import * as Digests from "../../src/core/Digests.js"
 import * as State from "../../src/core/State.js"
-import { type InputHead, isTerminal } from "../../src/schema/InputState.js"
 import { runtimeState } from "../../src/core/State.js"
+import { type InputHead, isTerminal } from "../../src/schema/InputState.js"
 import { digestOf, fail, input, type InputOptions, kinds, runId, sessionId, sha256, stamp } from "./support.js"
 import type { World } from "./World.js"
 
@@ -57,7 +57,11 @@ export const invariants = (world: World): void => {
 
   const heads = State.activeHeads(state)
   places(state, heads, now)
-  assert.strictEqual(state.run !== null, heads.some((head) => head.phase === "staged"), "I10: staged while a run is open")
+  assert.strictEqual(
+    state.run !== null,
+    heads.some((head) => head.phase === "staged"),
+    "I10: staged while a run is open"
+  )
   for (const head of heads) {
     if (head.phase === "staged") assert.strictEqual(head.run, state.run?.id)
     assert.strictEqual(head.phase === "held", head.hold !== null, "only what is held has a reason to be")
@@ -97,7 +101,9 @@ const consumedOnce = ({ db }: World): void => {
       sequence: receipt.sequence
     })
   }
-  const byRuns = [...db.heads.values()].filter((head) => head.outcome?._tag === "consumed" && head.outcome.runId !== null)
+  const byRuns = [...db.heads.values()].filter((head) =>
+    head.outcome?._tag === "consumed" && head.outcome.runId !== null
+  )
   assert.strictEqual(byRuns.length, consumed.length, "I8: what a run consumed is in a receipt")
 }
 
@@ -181,7 +187,11 @@ const controls = [
 ] as const
 const act = record({ _tag: constantFrom(...controls) })
 
-const onInput = record({ _tag: constantFrom("holdInput" as const, "release" as const), at: nat(20), delay: maybe(nat(40)) })
+const onInput = record({
+  _tag: constantFrom("holdInput" as const, "release" as const),
+  at: nat(20),
+  delay: maybe(nat(40))
+})
 
 export const command = oneof(
   { weight: 12, arbitrary: acceptance },
@@ -256,7 +266,9 @@ export const execute = (world: World, given: Command): void => {
       world.run(world.bounding({ kind: given._tag, delta: { append: given.messages.map(String) } }))
       return
     case "fail":
-      world.run(world.closing({ ...fail(run), visibleAt: later(world, given.delay), recoverable: given.recoverable } as never))
+      world.run(
+        world.closing({ ...fail(run), visibleAt: later(world, given.delay), recoverable: given.recoverable } as never)
+      )
       return
     case "give_back":
       world.run(world.closing({ _tag: "give_back", runId: run, visibleAt: later(world, given.delay) }))

@@ -3,8 +3,12 @@ import { laneOf, POLICY_VERSION, resolve, signalOf } from "../../src/core/Policy
 import { type Kind } from "../../src/schema/Input.js"
 import { input, type InputOptions, kinds } from "./support.js"
 
-const resolved = (kind: Kind, runOpen: boolean, options: InputOptions = {}, silentIntents: ReadonlyArray<string> = []) =>
-  resolve(input(kind, 1, options), { runOpen, silentIntents })
+const resolved = (
+  kind: Kind,
+  runOpen: boolean,
+  options: InputOptions = {},
+  silentIntents: ReadonlyArray<string> = []
+) => resolve(input(kind, 1, options), { runOpen, silentIntents })
 
 /**
  * Written by hand from spec/driver.md §3.3 and §3.4 and design.md §10; a line that differs from the seed says why.
@@ -83,7 +87,9 @@ describe("PolicyTable", () => {
     const seen = new Set(rows.map(([when, mode, kind]) => `${when} ${mode} ${kind}`))
     for (const kind of kinds) {
       const modes = kind === "operation" || kind === "peer_response_progress" ? ["-"] : ["-", "queue", "steer"]
-      for (const mode of modes) for (const when of ["idle", "running"]) assert.isTrue(seen.delete(`${when} ${mode} ${kind}`))
+      for (const mode of modes) {
+        for (const when of ["idle", "running"]) assert.isTrue(seen.delete(`${when} ${mode} ${kind}`))
+      }
     }
     assert.strictEqual(seen.size, 0)
   })

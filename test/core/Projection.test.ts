@@ -6,7 +6,11 @@ import { input, inputId } from "./support.js"
 
 const said = (value: Input) => Projection.append(value)?.content
 const event = (parts: object): Input => ({ ...input("external_event", 1), ...parts }) as Input
-const image: Content.Block = { _tag: "image", mediaType: "image/png", source: { _tag: "inline", data: Uint8Array.of(1) } }
+const image: Content.Block = {
+  _tag: "image",
+  mediaType: "image/png",
+  source: { _tag: "inline", data: Uint8Array.of(1) }
+}
 
 describe("Projection", () => {
   it("prompts, steps and peers say their content as the user", () => {

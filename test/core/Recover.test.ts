@@ -157,7 +157,11 @@ describe("recover", () => {
       ["applied_pending_consumption", { ...at, sequence: 2 }, "queued", ["input.recovered"]]
     ] as const
   ) {
-    const which = receipt === null ? "no receipt" : receipt.sequence === 1 ? "a stored receipt" : "a receipt that is not there"
+    const which = receipt === null
+      ? "no receipt"
+      : receipt.sequence === 1
+      ? "a stored receipt"
+      : "a receipt that is not there"
     it(`foreign data: ${phase} with ${which} becomes ${expected}`, () => {
       const { commit, reply, state } = Either.getOrThrow(
         recover(

@@ -9,7 +9,6 @@ import { boundary, type BoundaryCommand, type BoundaryRefusal, type BoundaryRepl
 import { close, type CloseCommand, type CloseReply } from "../../src/core/Close.js"
 import * as Commit from "../../src/core/Commit.js"
 import type { Decide } from "../../src/core/Control.js"
-import * as Lifecycle from "../../src/core/Lifecycle.js"
 import { append } from "../../src/core/Projection.js"
 import { type InDoubt, recover } from "../../src/core/Recover.js"
 import { noDelta } from "../../src/core/Session.js"
@@ -28,7 +27,17 @@ import type { LifecycleRecord } from "../../src/schema/Runtime.js"
 import type { EventRecord, RuntimeEvent } from "../../src/schema/RuntimeEvent.js"
 import type { SessionHead } from "../../src/schema/Session.js"
 import type { RunNotOpen } from "../../src/schema/StoreError.js"
-import { batchId, digestOf, emptyState, limits as defaultLimits, runId, runtimeId, sessionId, sha256, stamp } from "./support.js"
+import {
+  batchId,
+  digestOf,
+  emptyState,
+  limits as defaultLimits,
+  runId,
+  runtimeId,
+  sessionId,
+  sha256,
+  stamp
+} from "./support.js"
 
 export class Database {
   readonly heads = new Map<InputId, InputHead>()
@@ -237,5 +246,3 @@ export class World {
 }
 
 export const ids = (heads: ReadonlyArray<InputHead>): ReadonlyArray<InputId> => heads.map((head) => head.id)
-
-export const freshRecord = Lifecycle.fresh

@@ -26,10 +26,10 @@ export interface Outcome {
 }
 
 type Moment =
-  /** Before, while and soon after the file is opened. */
-  | { readonly _tag: "time"; readonly millis: number }
+  /** Before, while and soon after the file is opened; at the latest after so many lines of progress. */
+  | { readonly _tag: "time"; readonly millis: number; readonly lines: number }
   /** So many milliseconds after so many lines of progress. */
-  | { readonly _tag: "progress"; readonly lines: number; readonly millis: number }
+  | { readonly _tag: "progress"; readonly millis: number; readonly lines: number }
   /** With the transaction of a boundary open. */
   | { readonly _tag: "boundary"; readonly number: number }
 
@@ -47,20 +47,17 @@ const nextMoment = (
 ): Moment => {
   // On the average half of it: the job should live until the last kill.
   const boundaries = Math.max(2, Math.floor(lines / kills))
+  const linesMax = 2 * boundaries
   const kind = killsBefore < STARTUP_KILLS ? 0 : random.integer(10)
-  if (kind < 2) return { _tag: "time", millis: Math.round(startup * (0.5 + random.number() * 0.75)) }
+  if (kind < 2) return { _tag: "time", millis: Math.round(startup * (0.5 + random.number() * 0.75)), lines: boundaries }
   if (kind < 5) return { _tag: "boundary", number: 1 + random.integer(boundaries) }
-  return {
-    _tag: "progress",
-    lines: 1 + random.integer(2 * boundaries),
-    millis: random.integer(AFTER_LINE_MILLIS_MAX + 1)
-  }
+  return { _tag: "progress", lines: 1 + random.integer(linesMax), millis: random.integer(AFTER_LINE_MILLIS_MAX + 1) }
 }
 
 const describe = (moment: Moment): string => {
   switch (moment._tag) {
     case "time":
-      return `${moment.millis} ms after its start`
+      return `${moment.millis} ms after its start, or ${moment.lines} lines of progress`
     case "progress":
       return `${moment.millis} ms after ${moment.lines} lines of progress`
     case "boundary":
@@ -74,8 +71,9 @@ const startAndKill = (moment: Moment | undefined, db: string, textFile: string):
     const args = moment?._tag === "boundary" ? ["--crash-after", `${moment.number}`] : []
     const job: Running = yield* start(["--db", db, ...args, textFile], {
       onLine: (line, { kill }) => {
-        if (moment?._tag !== "progress" || !/^(accepted|consumed) /.test(line)) return
-        if (++progress === moment.lines) setTimeout(() => kill("SIGKILL"), moment.millis)
+        if (moment === undefined || moment._tag === "boundary" || !/^(accepted|consumed) /.test(line)) return
+        const wait = moment._tag === "progress" ? moment.millis : 0
+        if (++progress === moment.lines) setTimeout(() => kill("SIGKILL"), wait)
       }
     })
     if (moment?._tag === "time") {

@@ -23,8 +23,6 @@ interface Case {
   readonly prepare: (folder: string) => ReadonlyArray<string> | Effect.Effect<ReadonlyArray<string>>
   readonly says: RegExp
   readonly start?: Start
-  /** SQLite takes its shared memory back when it was there before and nobody used it. */
-  readonly mayRemove?: RegExp
 }
 
 const textIn = (folder: string, text = "one\ntwo\n"): string => {
@@ -148,6 +146,6 @@ describe("gets one clear line and a non-zero exit, and nothing half-made is left
         assert.lengthOf(linesOf(job.stderr), 1, job.stderr)
         assert.strictEqual(job.stdout, "")
         assert.deepStrictEqual(listing(folder).filter((entry) => !entry.startsWith("tsx-")), before)
-      }), 60_000)
+      }), 120_000)
   }
 })

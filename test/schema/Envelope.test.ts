@@ -94,14 +94,14 @@ describe("Envelope", () => {
   it("a missing value is named", () =>
     assert.deepStrictEqual(malformed(stored(3, undefined)), [
       "$",
-      "expected { readonly first: string; readonly last: string; readonly read: NonNegativeI..., found missing"
+      "expected { readonly first: string; readonly last: string; readonly read: NonNegativeInt }, found missing"
     ]))
 
   it("the field's path and the value's kind are named", () => {
     const cases: ReadonlyArray<readonly [value: unknown, field: string, problem: string]> = [
       [{ first: "a", last: "b" }, "read", "is missing"],
       [{ first: "a", last: ["b"], read: 0 }, "last", "expected string, found an array of 1"],
-      [{ first: "a", last: "b", read: -1 }, "read", "expected NonNegativeInt, found a number that is not"],
+      [{ first: "a", last: "b", read: -1 }, "read", "expected NonNegative, found a number that is not"],
       [{ first: "a", last: null, read: 0 }, "last", "expected string, found null"]
     ]
     for (const [value, field, problem] of cases) assert.deepStrictEqual(malformed(stored(3, value)), [field, problem])

@@ -44,7 +44,8 @@ const codec: { readonly [K in keyof typeof records]: Codec<(typeof records)[K][n
 }
 
 const folder = new URL("../fixtures/records/", import.meta.url)
-const read = (name: string) => JSON.parse(readFileSync(new URL(`${name}.v1.json`, folder), "utf8")) as ReadonlyArray<unknown>
+const read = (name: string) =>
+  JSON.parse(readFileSync(new URL(`${name}.v1.json`, folder), "utf8")) as ReadonlyArray<unknown>
 
 /** Redacted values look alike to a deep comparison: they are opened first. */
 const opened = (value: unknown): unknown =>
@@ -94,8 +95,16 @@ describe("Stored records of version 1", () => {
   it("secrets of login flows are stored as they are, and printed by nobody", () => {
     const text = JSON.stringify(read("oauth"))
     assert.include(text, PKCE_VERIFIER)
-    for (const flows of [records.oauth[0]!, Either.getOrThrow(codecs.flows(utf8.encode(JSON.stringify(read("oauth")[0]))))]) {
-      for (const printed of [JSON.stringify(flows), String(flows.browser[0]!.pkceVerifier), `${flows.device[0]!.deviceCode}`]) {
+    for (
+      const flows of [records.oauth[0]!, Either.getOrThrow(codecs.flows(utf8.encode(JSON.stringify(read("oauth")[0]))))]
+    ) {
+      for (
+        const printed of [
+          JSON.stringify(flows),
+          String(flows.browser[0]!.pkceVerifier),
+          `${flows.device[0]!.deviceCode}`
+        ]
+      ) {
         assert.notInclude(printed, PKCE_VERIFIER)
         assert.notInclude(printed, DEVICE_CODE)
         assert.include(printed, "<redacted>")

@@ -4,13 +4,17 @@ import { BlobId, canonicalMediaType } from "../../src/schema/Blob.js"
 import * as Ids from "../../src/schema/Ids.js"
 import { Revision } from "../../src/schema/Session.js"
 
-const texts: { readonly [name: string]: Schema.Schema<string, string> } = {
+const texts: { readonly [name: string]: Schema.Schema.AnyNoContext } = {
   RuntimeId: Ids.RuntimeId,
   SessionId: Ids.SessionId,
   IdempotencyKey: Ids.IdempotencyKey,
   SupersessionKey: Ids.SupersessionKey
 }
-const uuids: { readonly [name: string]: Schema.Schema<string, string> } = { InputId: Ids.InputId, RunId: Ids.RunId, ClaimId: Ids.ClaimId }
+const uuids: { readonly [name: string]: Schema.Schema.AnyNoContext } = {
+  InputId: Ids.InputId,
+  RunId: Ids.RunId,
+  ClaimId: Ids.ClaimId
+}
 const uuid = "0190a0b0-c0d0-7000-8000-000000000001"
 
 describe("Ids", () => {

@@ -30,7 +30,11 @@ const vectors: ReadonlyArray<readonly [what: string, value: unknown, text: strin
   ["the smallest positive number", 5e-324, "5e-324"],
   ["the largest number", Number.MAX_VALUE, "1.7976931348623157e+308"],
   ["Unicode as it is", "€ ö \u{1f600}", "\"€ ö \u{1f600}\""],
-  ["controls escaped, short where there is a short form", "\u0000\b\t\n\u000b\f\r\u001f\"\\/", "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f\\\"\\\\/\""],
+  [
+    "controls escaped, short where there is a short form",
+    "\u0000\b\t\n\u000b\f\r\u001f\"\\/",
+    "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f\\\"\\\\/\""
+  ],
   ["delete and line separators as they are", "\u007f\u2028", "\"\u007f\u2028\""],
   ["members that are undefined left out", { a: undefined, b: 1 }, "{\"b\":1}"],
   ["an object without a prototype", Object.assign(Object.create(null), { a: 1 }), "{\"a\":1}"],
@@ -75,7 +79,9 @@ describe("Json.canonical", () => {
 
   it("refusals never contain the value", () => {
     const secret = "hunter2"
-    for (const value of [{ a: `${secret}\ud800` }, { a: new Map([[secret, secret]]) }, [Symbol(secret)], new Error(secret)]) {
+    for (
+      const value of [{ a: `${secret}\ud800` }, { a: new Map([[secret, secret]]) }, [Symbol(secret)], new Error(secret)]
+    ) {
       const problem = refused(value)
       assert.notInclude(`${problem.message} ${problem.path} ${problem.kind} ${JSON.stringify(problem)}`, secret)
     }
@@ -96,16 +102,20 @@ describe("Json.canonical", () => {
     assert.strictEqual(ok(Object.fromEntries(entries)), ok(record))
   })
 
-  it.prop("values are equal if and only if their texts are", [FastCheck.jsonValue(), FastCheck.jsonValue()], ([a, b]) => {
-    const alike = (value: unknown) => JSON.parse(ok(value)) as unknown
-    let equal = true
-    try {
-      assert.deepStrictEqual(alike(a), alike(b))
-    } catch {
-      equal = false
+  it.prop(
+    "values are equal if and only if their texts are",
+    [FastCheck.jsonValue(), FastCheck.jsonValue()],
+    ([a, b]) => {
+      const alike = (value: unknown) => JSON.parse(ok(value)) as unknown
+      let equal = true
+      try {
+        assert.deepStrictEqual(alike(a), alike(b))
+      } catch {
+        equal = false
+      }
+      assert.strictEqual(ok(a) === ok(b), equal)
     }
-    assert.strictEqual(ok(a) === ok(b), equal)
-  })
+  )
 })
 
 describe("Json.kindOf", () => {

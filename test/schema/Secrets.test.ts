@@ -88,14 +88,18 @@ describe("Decode errors", () => {
 
     it(`a ${name} that is cut short, or no JSON, is refused without its text`, () => {
       FastCheck.assert(
-        FastCheck.property(FastCheck.constantFrom(...texts), FastCheck.double({ min: 0, max: 0.99, noNaN: true }), (text, part) => {
-          const cut = `${SECRET}${text}`.slice(0, SECRET.length + Math.floor(text.length * part))
-          for (const broken of [cut, cut.slice(SECRET.length)]) {
-            const error = Either.getOrThrow(Either.flip(decode(broken)))
-            assert.notInclude(printed(error), SECRET)
-            assert.notInclude(printed(error), PKCE_VERIFIER)
+        FastCheck.property(
+          FastCheck.constantFrom(...texts),
+          FastCheck.double({ min: 0, max: 0.99, noNaN: true }),
+          (text, part) => {
+            const cut = `${SECRET}${text}`.slice(0, SECRET.length + Math.floor(text.length * part))
+            for (const broken of [cut, cut.slice(SECRET.length)]) {
+              const error = Either.getOrThrow(Either.flip(decode(broken)))
+              assert.notInclude(printed(error), SECRET)
+              assert.notInclude(printed(error), PKCE_VERIFIER)
+            }
           }
-        }),
+        ),
         { numRuns: 50 }
       )
     })

@@ -8,7 +8,11 @@ import * as Session from "../../src/schema/Session.js"
 import * as Turn from "../../src/schema/Turn.js"
 import { input, kinds } from "../core/support.js"
 
-const image: Content.Block = { _tag: "image", mediaType: "image/png", source: { _tag: "inline", data: Uint8Array.of(1) } }
+const image: Content.Block = {
+  _tag: "image",
+  mediaType: "image/png",
+  source: { _tag: "inline", data: Uint8Array.of(1) }
+}
 
 describe("Input", () => {
   it("a peer's convention is part of its kind", () => {
@@ -19,7 +23,10 @@ describe("Input", () => {
   it("every kind but operations can ask for a handling mode", () => {
     for (const kind of kinds) {
       assert.isUndefined(Input.handlingModeOf(input(kind, 1)))
-      assert.strictEqual(Input.handlingModeOf(input(kind, 1, { mode: "steer" })), kind === "operation" ? undefined : "steer")
+      assert.strictEqual(
+        Input.handlingModeOf(input(kind, 1, { mode: "steer" })),
+        kind === "operation" ? undefined : "steer"
+      )
     }
   })
 

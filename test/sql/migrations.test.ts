@@ -2,6 +2,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import { assert, describe, it } from "@effect/vitest"
 import Database from "better-sqlite3"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import * as process from "node:process"
@@ -10,8 +11,8 @@ import * as Migrations from "../../src/layers/sql/Migrations.js"
 import * as SqlStore from "../../src/layers/sql/SqlStore.js"
 import * as Statements from "../../src/layers/sql/Statements.js"
 import { makeTransactor } from "../../src/layers/sql/transact.js"
-import { start } from "../sqlite/process.js"
-import { connect, failureOf, folder } from "./support.js"
+import { ended, start } from "../sqlite/process.js"
+import { connect, failureOf, folder, intercepted } from "./support.js"
 
 const fixture = fileURLToPath(new URL("./fixtures/schema-1.sql", import.meta.url))
 
@@ -117,11 +118,42 @@ describe("migrate", () => {
       assert.deepStrictEqual(yield* ledgerOf(sql), [{ version: 1, name: "initial" }])
     }))
 
+  for (const [name, theirs] of [["same", Migrations.migrations], ["newer", both]] as const) {
+    it.scoped(`that another process of a ${name} version has done in the meantime is not done again`, () =>
+      Effect.gen(function*() {
+        const { filename, sql } = yield* setup
+        const otherSql = yield* connect(filename)
+        const other = yield* makeTransactor(otherSql)
+        const migrateThere = Effect.zipRight(
+          Migrations.migrate(other, { filename, migrations: theirs }),
+          otherSql`INSERT INTO burrow_runtimes (runtime_id, epoch, claim_id, n, state, record) VALUES ('r', 4, 'c', 1, 'idle', '{}')`
+        )
+        const raced = yield* intercepted(sql, (text, run) =>
+          text === "BEGIN IMMEDIATE"
+            ? Effect.zipRight(Effect.orDie(migrateThere), run)
+            : run)
+        const exit = yield* Effect.either(Migrations.migrate(yield* makeTransactor(raced), { filename }))
+        assert.strictEqual(
+          Either.isLeft(exit) ? exit.left._tag : "migrated",
+          name === "same" ? "migrated" : "SchemaFromTheFuture"
+        )
+        assert.strictEqual((yield* ledgerOf(sql)).length, theirs.length)
+        assert.deepStrictEqual(
+          yield* sql`SELECT epoch FROM burrow_runtimes`,
+          [{ epoch: 4 }],
+          "its owner is not fenced off"
+        )
+      }))
+  }
+
   it.scoped("of two processes, one after the other, happens once", () =>
     Effect.gen(function*() {
       const { filename, sql } = yield* setup
-      assert.strictEqual((yield* start("open", filename)).line, "open")
-      assert.strictEqual((yield* start("open", filename)).line, "open")
+      for (const turn of ["first", "second"]) {
+        const child = yield* start("open", filename)
+        assert.strictEqual(child.line, "open", turn)
+        yield* ended(child)
+      }
       assert.deepStrictEqual(yield* ledgerOf(sql), [{ version: 1, name: "initial" }])
     }), 60_000)
 })

@@ -124,9 +124,9 @@ describe("commit", () => {
       yield* commitOne(encoded, { inserts: [inputOf(1), inputOf(2), inputOf(3)] })
       const outcome = { _tag: "consumed", runId: null, sequence: null }
       const moves = [
-        moveOf(1, { phase: "consumed", outcome: JSON.stringify(outcome) }),
         moveOf(2, { phase: "staged", runId: "run", attempt: 1 }),
-        moveOf(2, { phase: "staged", runId: "run", attempt: 2 })
+        moveOf(2, { phase: "staged", runId: "run", attempt: 2 }),
+        moveOf(1, { phase: "consumed", outcome: JSON.stringify(outcome) })
       ]
       yield* commitOne(encoded, { n: 9, moves, runtime: open("run", 0) })
       assert.deepStrictEqual(yield* encoded.readInput("r", "input 2"), {

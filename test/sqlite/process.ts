@@ -49,3 +49,10 @@ export const kill = ({ process: started }: Started): Effect.Effect<void> =>
     started.once("exit", () => resume(Effect.void))
     started.kill("SIGKILL")
   })
+
+/** Waits until it has ended by itself: what it says comes before it closes its file. */
+export const ended = ({ process: started }: Started): Effect.Effect<void> =>
+  Effect.async<void>((resume) => {
+    if (started.exitCode !== null) return resume(Effect.void)
+    started.once("exit", () => resume(Effect.void))
+  })

@@ -99,23 +99,17 @@ export const migrate = (
   Effect.gen(function*() {
     const expected = options.migrations ?? migrations
     const { dialect } = transactor
-    const readBack = transactor.read("the ledger of migrations", (connection) => look(dialect, connection))
-    const future = (found: Found) =>
-      versionOf(found) > expected.length
-        ? Effect.fail(
-          new SchemaFromTheFuture({ record: options.filename, version: versionOf(found), known: expected.length })
-        )
-        : Effect.void
-    const before = yield* readBack
-    yield* future(before)
-    if (versionOf(before) < expected.length) {
+    const isBehind = (found: Found): boolean => versionOf(found) < expected.length
+    if (isBehind(yield* transactor.read(LEDGER, (connection) => look(dialect, connection)))) {
       yield* transactor.transact("the migration", (connection) =>
-        Effect.gen(function*() {
+        Effect.mapError(
           // Another process may have migrated since.
-          const found = yield* Effect.mapError(look(dialect, connection), commitError("the migration"))
-          yield* future(found)
-          yield* Effect.mapError(apply(dialect, connection, found, expected), commitError("the migration"))
-        }))
+          Effect.flatMap(
+            look(dialect, connection),
+            (found) => isBehind(found) ? apply(dialect, connection, found, expected) : Effect.void
+          ),
+          commitError("the migration")
+        ))
     }
     yield* verify(transactor, options)
   })
@@ -126,10 +120,7 @@ export const verify = (
   { filename, migrations: expected = migrations }: Options
 ): Effect.Effect<void, SchemaFromTheFuture | StoreOpenFailed | ReadFailed> =>
   Effect.gen(function*() {
-    const found = yield* transactor.read(
-      "the ledger of migrations",
-      (connection) => look(transactor.dialect, connection)
-    )
+    const found = yield* transactor.read(LEDGER, (connection) => look(transactor.dialect, connection))
     const version = versionOf(found)
     if (version > expected.length) {
       return yield* new SchemaFromTheFuture({ record: filename, version, known: expected.length })

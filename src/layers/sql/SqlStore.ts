@@ -1,9 +1,11 @@
 /**
  * A store in the tables of a SQL database: the `Encoded` contract over any client that has a transactor.
  */
+import * as SqlClient from "@effect/sql/SqlClient"
 import type * as SqlConnection from "@effect/sql/SqlConnection"
 import type * as SqlError from "@effect/sql/SqlError"
 import type * as Arr from "effect/Array"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
@@ -135,19 +137,22 @@ const commitWith = <E, R>(
   own: Own,
   rows: Rows,
   alongside: Effect.Effect<unknown, E, R>
-): Effect.Effect<Outcome, CommitError | E, R> =>
-  own.transactor.transact(
-    "commitWith",
-    (connection) =>
-      Effect.flatMap(alone(own, connection, rows), (outcome): Effect.Effect<Outcome, CommitError | E, R> =>
-        outcome._tag === "Committed"
-          ? Effect.as(
-            own.transactor.transact("alongside", () =>
-              alongside),
-            outcome
-          )
-          : Effect.succeed(outcome))
+): Effect.Effect<Outcome, CommitError | E, R> => {
+  const { client, transact } = own.transactor
+  // Whatever client its caller has: what it takes from the context is the one that this transaction is of.
+  const joined = Effect.mapInputContext(
+    alongside,
+    (context: Context.Context<R>) => Context.add(context, SqlClient.SqlClient, client)
   )
+  return transact("commitWith", (connection) =>
+    Effect.flatMap(
+      alone(own, connection, rows),
+      (outcome): Effect.Effect<Outcome, CommitError | E, R> =>
+        outcome._tag === "Committed"
+          ? Effect.as(transact("alongside", () => joined), outcome)
+          : Effect.succeed(outcome)
+    ))
+}
 
 type LoadedRuntime = StoredRuntime & {
   readonly no: number

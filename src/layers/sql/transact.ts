@@ -29,6 +29,7 @@ import { attempt, type Client, type Dialect, isWithinTransaction, Lease, rollbac
 type Connection = SqlConnection.Connection
 
 export interface Transactor {
+  readonly client: SqlClient.SqlClient
   readonly dialect: Dialect
   /** Whose transaction the calling fiber is in. */
   readonly ambient: Effect.Effect<"none" | "mine" | "foreign">
@@ -144,6 +145,7 @@ const make = (own: Own): Transactor => {
   const around: Effect.Effect<Around> = Effect.contextWith((context: Context.Context<never>) => aroundOf(context, home))
 
   return {
+    client: own.sql,
     dialect: home.dialect,
     ambient: Effect.map(around, ({ _tag }) => _tag),
     transact: (operation, body) =>

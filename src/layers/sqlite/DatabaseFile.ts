@@ -277,6 +277,13 @@ export const queryOnly = (
       Effect.zipRight(setBusyTimeout(connection, busyTimeoutMillis), first(connection, "PRAGMA query_only = ON"))
   )
 
+/** Whether the file is there. Not to know it is a failure: what was not there may be removed again. */
+export const exists = (filename: string): Effect.Effect<boolean, StoreOpenFailed> =>
+  Effect.try({
+    try: () => fs.statSync(filename, { throwIfNoEntry: false }) !== undefined,
+    catch: openFailed(filename)
+  })
+
 /** Device and inode; `undefined` for a file that is not there, or cannot be looked at. */
 export const identityOf = (file: string): string | undefined => {
   try {

@@ -60,7 +60,7 @@ export const acquire = (
   discard: () => boolean
 ): Effect.Effect<void, StoreOpenFailed | StoreOwned, Scope.Scope> =>
   Effect.gen(function*() {
-    const existed = DatabaseFile.identityOf(lockFileOf(filename)) !== undefined
+    const existed = yield* DatabaseFile.exists(lockFileOf(filename))
     for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
       const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
       const held = yield* Scope.extend(lock(filename), scope).pipe(

@@ -92,7 +92,7 @@ const own = (
   Effect.gen(function*() {
     const { filename } = options
     yield* OwnerLock.acquire(filename, hasFailed)
-    const existed = DatabaseFile.identityOf(filename) !== undefined
+    const existed = yield* DatabaseFile.exists(filename)
     yield* Effect.addFinalizer(() => existed || !hasFailed() ? Effect.void : DatabaseFile.removeFiles(filename))
     const client = yield* DatabaseFile.connect({ filename, prepareCacheSize: PREPARE_CACHE_SIZE })
     yield* DatabaseFile.prepare(client, {
@@ -153,7 +153,7 @@ export const openReader = (
   Effect.gen(function*() {
     const filename = yield* DatabaseFile.resolve(options.filename)
     yield* DatabaseFile.check(filename)
-    if (DatabaseFile.identityOf(filename) === undefined) {
+    if (!(yield* DatabaseFile.exists(filename))) {
       return yield* new StoreOpenFailed({ filename, reason: "it does not exist" })
     }
     const client = yield* DatabaseFile.connect({ filename, readonly: true, prepareCacheSize: PREPARE_CACHE_SIZE })

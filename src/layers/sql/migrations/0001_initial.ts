@@ -64,9 +64,9 @@ export const statements = (dialect: Dialect): ReadonlyArray<string> => {
     `CREATE UNIQUE INDEX burrow_inputs_id ON burrow_inputs (runtime_no, input_id)`,
     `CREATE UNIQUE INDEX burrow_inputs_key ON burrow_inputs (runtime_no, idempotency_key)
   WHERE idempotency_key IS NOT NULL`,
-    // `outcome`, always NULL here, makes it covering for "which runtimes have work, and when".
-    `CREATE INDEX burrow_inputs_active ON burrow_inputs (runtime_no, sequence, phase, ready_at, outcome)
-  WHERE outcome IS NULL`,
+    // Unique: two active inputs in one place would have no order. Nothing else is in it, so that moving an input from
+    // phase to phase does not touch it.
+    `CREATE UNIQUE INDEX burrow_inputs_active ON burrow_inputs (runtime_no, sequence) WHERE outcome IS NULL`,
     `CREATE TABLE burrow_receipts (
   no ${no},
   runtime_no ${int} NOT NULL,

@@ -2,6 +2,7 @@
  * Effects that commit with a boundary, and commands that find themselves in a transaction.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,6 +12,8 @@ import * as Session from "../../../schema/Session.js"
 import type { BoundaryOptions, Service } from "../../../services/Driver.js"
 import { check, expectEqual, expectFailure } from "../../Conformance.js"
 import * as F from "./fixtures.js"
+
+class Note extends Context.Tag("effect-burrow/testing/conformance/driver/alongside/Note")<Note, string>() {}
 
 class Refusal {
   readonly _tag = "Refusal"
@@ -114,11 +117,9 @@ const outcomes = [
     Effect.gen(function*() {
       const { runId } = yield* F.running(driver)
       let found: unknown
-      const alongside = Effect.map(Effect.serviceOption(F.Restart), (service) => void (found = service))
-      yield* Effect.provideService(driver.checkpoint({ runId, alongside }), F.Restart, {
-        next: () => Effect.interrupt
-      })
-      yield* check(Option.isOption(found) && Option.isSome(found), "the service is found")
+      const alongside = Effect.map(Effect.serviceOption(Note), (service) => void (found = service))
+      yield* Effect.provideService(driver.checkpoint({ runId, alongside }), Note, "mine")
+      yield* expectEqual(found, Option.some("mine"), "the service")
     }))
 ]
 

@@ -4,9 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Session from "../../../schema/Session.js"
 import type { RuntimeState } from "../../../schema/Runtime.js"
 import type { RuntimeEvent } from "../../../schema/RuntimeEvent.js"
+import * as Session from "../../../schema/Session.js"
 import type { Service } from "../../../services/Driver.js"
 import { check, expectEqual, expectFailure } from "../../Conformance.js"
 import * as F from "./fixtures.js"
@@ -85,13 +85,16 @@ const table = verbs.flatMap((verb) =>
 /** What the verb does to new inputs. */
 const admission = [
   ...(["retired", "draining", "stopped"] as const).map((from) =>
-    F.make(`new inputs are refused while ${from}, as NotReady that names the state`, (driver) =>
-      Effect.gen(function*() {
-        yield* into[from](driver)
-        const error = yield* F.expectUnchanged(driver, expectFailure(driver.accept(F.prompt("p")), "NotReady"))
-        yield* expectEqual(error.state, seenAs[from], "the state that it names")
-        yield* expectEqual(error.command, "accept", "the command that it names")
-      }))
+    F.make(
+      `new inputs are refused while ${from}, as NotReady that names the state`,
+      (driver) =>
+        Effect.gen(function*() {
+          yield* into[from](driver)
+          const error = yield* F.expectUnchanged(driver, expectFailure(driver.accept(F.prompt("p")), "NotReady"))
+          yield* expectEqual(error.state, seenAs[from], "the state that it names")
+          yield* expectEqual(error.command, "accept", "the command that it names")
+        })
+    )
   ),
   F.make("destroy is for ever: inputs, runs, verbs and the session are Destroyed", (driver) =>
     Effect.gen(function*() {
@@ -125,20 +128,23 @@ const admission = [
         yield* F.stageOf(driver, ["p"])
       }))
   ),
-  F.make("a paused runtime accepts inputs, an open run goes on, and no new one is begun", (driver) =>
-    Effect.gen(function*() {
-      const { runId } = yield* F.running(driver)
-      yield* driver.pause
-      yield* expectEqual(yield* driver.isPaused, true, "isPaused")
-      yield* expectEqual(yield* driver.state, "running", "the state")
-      yield* F.accept(driver, F.steer("s"))
-      yield* expectEqual(F.labels((yield* driver.checkpoint({ runId })).steers), ["s"], "the steers")
-      yield* driver.complete({ runId })
-      yield* F.accept(driver, F.prompt("p"))
-      yield* expectEqual((yield* F.nothing(driver)).paused, true, "paused")
-      yield* driver.unpause
-      yield* F.stageOf(driver, ["p"])
-    })),
+  F.make(
+    "a paused runtime accepts inputs, an open run goes on, and no new one is begun",
+    (driver) =>
+      Effect.gen(function*() {
+        const { runId } = yield* F.running(driver)
+        yield* driver.pause
+        yield* expectEqual(yield* driver.isPaused, true, "isPaused")
+        yield* expectEqual(yield* driver.state, "running", "the state")
+        yield* F.accept(driver, F.steer("s"))
+        yield* expectEqual(F.labels((yield* driver.checkpoint({ runId })).steers), ["s"], "the steers")
+        yield* driver.complete({ runId })
+        yield* F.accept(driver, F.prompt("p"))
+        yield* expectEqual((yield* F.nothing(driver)).paused, true, "paused")
+        yield* driver.unpause
+        yield* F.stageOf(driver, ["p"])
+      })
+  ),
   F.make("pause twice and unpause twice is once, in the log too", (driver) =>
     Effect.gen(function*() {
       for (const command of [driver.unpause, driver.pause, driver.pause, driver.unpause, driver.unpause]) yield* command
@@ -150,16 +156,19 @@ const admission = [
 const mixed = [F.prompt("a"), F.flow("b"), F.steer("c"), F.prompt("late", { deliverAt: 10_000 })]
 
 const queues = [
-  F.make("retire keeps the queue, tells how much there is to drain, and drains it in order", (driver) =>
-    Effect.gen(function*() {
-      yield* F.acceptAll(driver, mixed.slice(0, 3))
-      yield* driver.takeSignal
-      const report = yield* driver.retire
-      yield* expectEqual(report, { inputsAbandoned: 0, inputsPendingDrain: 3 }, "the report")
-      yield* expectEqual(yield* driver.takeSignal, "wake_loop", "the signal")
-      yield* expectEqual(yield* F.drain(driver), [["c"], ["a"], ["b"]], "the batches")
-      yield* expectEqual(yield* driver.state, "retired", "the state when it is drained")
-    })),
+  F.make(
+    "retire keeps the queue, tells how much there is to drain, and drains it in order",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* F.acceptAll(driver, mixed.slice(0, 3))
+        yield* driver.takeSignal
+        const report = yield* driver.retire
+        yield* expectEqual(report, { inputsAbandoned: 0, inputsPendingDrain: 3 }, "the report")
+        yield* expectEqual(yield* driver.takeSignal, "wake_loop", "the signal")
+        yield* expectEqual(yield* F.drain(driver), [["c"], ["a"], ["b"]], "the batches")
+        yield* expectEqual(yield* driver.state, "retired", "the state when it is drained")
+      })
+  ),
   F.make("D18: an executor can be attached to a retired runtime, to drain it", (driver) =>
     Effect.gen(function*() {
       yield* F.accept(driver, F.prompt("a"))
@@ -167,18 +176,21 @@ const queues = [
       yield* driver.attach("agent")
       yield* expectEqual(yield* F.drain(driver), [["a"]], "the batches")
     })),
-  F.make("reset abandons what waits, held and delayed inputs included, and tells how many", (driver) =>
-    Effect.gen(function*() {
-      const ids = yield* F.acceptAll(driver, mixed)
-      yield* driver.holdInput({ inputId: ids[0]!, reason: "operator" })
-      yield* expectEqual(yield* driver.reset, { inputsAbandoned: 4 }, "the report")
-      for (const id of ids) {
-        const { outcome } = yield* F.head(driver, id)
-        yield* expectEqual(outcome, { _tag: "abandoned", reason: { _tag: "reset" } }, "the outcome")
-      }
-      yield* F.nothing(driver)
-      yield* expectEqual(yield* driver.reset, { inputsAbandoned: 0 }, "the report of the second")
-    })),
+  F.make(
+    "reset abandons what waits, held and delayed inputs included, and tells how many",
+    (driver) =>
+      Effect.gen(function*() {
+        const ids = yield* F.acceptAll(driver, mixed)
+        yield* driver.holdInput({ inputId: ids[0]!, reason: "operator" })
+        yield* expectEqual(yield* driver.reset, { inputsAbandoned: 4 }, "the report")
+        for (const id of ids) {
+          const { outcome } = yield* F.head(driver, id)
+          yield* expectEqual(outcome, { _tag: "abandoned", reason: { _tag: "reset" } }, "the outcome")
+        }
+        yield* F.nothing(driver)
+        yield* expectEqual(yield* driver.reset, { inputsAbandoned: 0 }, "the report of the second")
+      })
+  ),
   F.make("D9: reset while a run is open abandons nothing", (driver) =>
     Effect.gen(function*() {
       const { runId } = yield* F.running(driver)
@@ -187,15 +199,18 @@ const queues = [
       yield* F.expectPhase(driver, inputId, "queued")
       yield* driver.complete({ runId })
     })),
-  F.make("D10: reset of a retired runtime that still has a run is refused, and the run completes", (driver) =>
-    Effect.gen(function*() {
-      const { runId } = yield* F.running(driver)
-      yield* driver.retire
-      yield* F.expectUnchanged(driver, expectFailure(driver.reset, "RunInProgress"))
-      yield* driver.complete({ runId })
-      yield* driver.reset
-      yield* expectEqual(yield* driver.state, "idle", "the state")
-    })),
+  F.make(
+    "D10: reset of a retired runtime that still has a run is refused, and the run completes",
+    (driver) =>
+      Effect.gen(function*() {
+        const { runId } = yield* F.running(driver)
+        yield* driver.retire
+        yield* F.expectUnchanged(driver, expectFailure(driver.reset, "RunInProgress"))
+        yield* driver.complete({ runId })
+        yield* driver.reset
+        yield* expectEqual(yield* driver.state, "idle", "the state")
+      })
+  ),
   F.make("retire lets the open run finish", (driver) =>
     Effect.gen(function*() {
       const { runId } = yield* F.running(driver)
@@ -205,19 +220,22 @@ const queues = [
       yield* driver.complete({ runId })
       yield* expectEqual(yield* driver.state, "retired", "the state")
     })),
-  F.make("D14: stop cancels the open run, keeps the queue, and resume goes on with it", (driver) =>
-    Effect.gen(function*() {
-      const { inputs, runId } = yield* F.running(driver)
-      yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("b")])
-      yield* expectEqual(yield* driver.stop, { inputsAbandoned: 1 }, "the report")
-      const { outcome } = yield* F.head(driver, inputs[0]!.head.id)
-      yield* expectEqual(outcome?._tag, "abandoned", "the outcome of what ran")
-      yield* expectFailure(driver.complete({ runId }), "RunNotOpen")
-      yield* expectFailure(driver.stage(), "NotReady")
-      yield* expectEqual((yield* driver.activeInputIds).length, 2, "what still waits")
-      yield* driver.resume
-      yield* expectEqual(yield* F.drain(driver), [["a"], ["b"]], "what goes on")
-    })),
+  F.make(
+    "D14: stop cancels the open run, keeps the queue, and resume goes on with it",
+    (driver) =>
+      Effect.gen(function*() {
+        const { inputs, runId } = yield* F.running(driver)
+        yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("b")])
+        yield* expectEqual(yield* driver.stop, { inputsAbandoned: 1 }, "the report")
+        const { outcome } = yield* F.head(driver, inputs[0]!.head.id)
+        yield* expectEqual(outcome?._tag, "abandoned", "the outcome of what ran")
+        yield* expectFailure(driver.complete({ runId }), "RunNotOpen")
+        yield* expectFailure(driver.stage(), "NotReady")
+        yield* expectEqual((yield* driver.activeInputIds).length, 2, "what still waits")
+        yield* driver.resume
+        yield* expectEqual(yield* F.drain(driver), [["a"], ["b"]], "what goes on")
+      })
+  ),
   F.make("D14: destroy cancels the open run, and abandons what waits", (driver) =>
     Effect.gen(function*() {
       const { inputs, runId } = yield* F.running(driver)
@@ -232,15 +250,18 @@ const queues = [
       }
       yield* F.expectPhase(driver, inputs[0]!.head.id, "abandoned")
     })),
-  F.make("D7: recycle keeps the work of an idle and of a retired runtime, and answers how much", (driver) =>
-    Effect.gen(function*() {
-      yield* F.acceptAll(driver, mixed.slice(0, 3))
-      yield* expectEqual(yield* driver.recycle, { inputsTransferred: 3 }, "the report")
-      yield* driver.retire
-      yield* expectEqual(yield* driver.recycle, { inputsTransferred: 3 }, "the report of a retired runtime")
-      yield* F.accept(driver, F.prompt("d"))
-      yield* expectEqual(yield* F.drain(driver), [["c"], ["a"], ["b"], ["d"]], "the batches")
-    })),
+  F.make(
+    "D7: recycle keeps the work of an idle and of a retired runtime, and answers how much",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* F.acceptAll(driver, mixed.slice(0, 3))
+        yield* expectEqual(yield* driver.recycle, { inputsTransferred: 3 }, "the report")
+        yield* driver.retire
+        yield* expectEqual(yield* driver.recycle, { inputsTransferred: 3 }, "the report of a retired runtime")
+        yield* F.accept(driver, F.prompt("d"))
+        yield* expectEqual(yield* F.drain(driver), [["c"], ["a"], ["b"], ["d"]], "the batches")
+      })
+  ),
   F.make("recycle keeps ephemeral inputs: their process goes on", (driver) =>
     Effect.gen(function*() {
       const { inputId } = yield* F.accept(driver, F.prompt("p", { durability: "ephemeral" }))
@@ -288,17 +309,20 @@ const sessions = [
 ]
 
 const attachment = [
-  F.make("attach and detach: idle, attached, idle; detach answers whether an executor was attached", (driver) =>
-    Effect.gen(function*() {
-      yield* expectEqual(yield* driver.isIdle, true, "isIdle")
-      yield* driver.attach("agent")
-      yield* expectEqual(yield* driver.state, "attached", "the state")
-      yield* expectEqual(yield* driver.isIdle, false, "isIdle when attached")
-      yield* expectEqual(yield* driver.isIdleOrAttached, true, "isIdleOrAttached")
-      yield* expectEqual(yield* driver.detach, true, "what detach answers")
-      yield* expectEqual(yield* driver.detach, false, "what the second detach answers")
-      yield* expectEqual(yield* driver.state, "idle", "the state afterwards")
-    })),
+  F.make(
+    "attach and detach: idle, attached, idle; detach answers whether an executor was attached",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* expectEqual(yield* driver.isIdle, true, "isIdle")
+        yield* driver.attach("agent")
+        yield* expectEqual(yield* driver.state, "attached", "the state")
+        yield* expectEqual(yield* driver.isIdle, false, "isIdle when attached")
+        yield* expectEqual(yield* driver.isIdleOrAttached, true, "isIdleOrAttached")
+        yield* expectEqual(yield* driver.detach, true, "what detach answers")
+        yield* expectEqual(yield* driver.detach, false, "what the second detach answers")
+        yield* expectEqual(yield* driver.state, "idle", "the state afterwards")
+      })
+  ),
   F.make("a second attach is NotReady, and can be done after detach", (driver) =>
     Effect.gen(function*() {
       yield* driver.attach()
@@ -315,15 +339,18 @@ const attachment = [
       yield* driver.complete({ runId })
       yield* expectEqual(yield* driver.state, "attached", "the state afterwards")
     })),
-  F.make("D13, D17: an executor that is gone can be replaced: detach, recover, attach, and its work runs", (driver) =>
-    Effect.gen(function*() {
-      yield* driver.attach("first")
-      yield* F.running(driver)
-      yield* driver.detach
-      yield* driver.recover
-      yield* driver.attach("second")
-      yield* expectEqual(yield* F.drain(driver), [["go"]], "the batches")
-    })),
+  F.make(
+    "D13, D17: an executor that is gone can be replaced: detach, recover, attach, and its work runs",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* driver.attach("first")
+        yield* F.running(driver)
+        yield* driver.detach
+        yield* driver.recover
+        yield* driver.attach("second")
+        yield* expectEqual(yield* F.drain(driver), [["go"]], "the batches")
+      })
+  ),
   F.make("onControl is stop and resume", (driver) =>
     Effect.gen(function*() {
       yield* driver.onControl("stop")
@@ -337,17 +364,20 @@ const changesOf = (found: ReadonlyArray<RuntimeEvent>) =>
   F.only(found, "runtime.state_changed").map(({ from, to }) => [from, to] as const)
 
 const log = [
-  F.make("a change of state is in the log, with both states; a verb that changes none is not", (driver) =>
-    Effect.gen(function*() {
-      for (const verb of ["retire", "retire", "reset", "reset", "stop", "stop", "resume", "resume"] as const) {
-        yield* driver[verb]
-      }
-      yield* expectEqual(
-        changesOf(yield* F.events(driver)),
-        [["idle", "retired"], ["retired", "idle"], ["idle", "stopped"], ["stopped", "idle"]],
-        "the changes"
-      )
-    })),
+  F.make(
+    "a change of state is in the log, with both states; a verb that changes none is not",
+    (driver) =>
+      Effect.gen(function*() {
+        for (const verb of ["retire", "retire", "reset", "reset", "stop", "stop", "resume", "resume"] as const) {
+          yield* driver[verb]
+        }
+        yield* expectEqual(
+          changesOf(yield* F.events(driver)),
+          [["idle", "retired"], ["retired", "idle"], ["idle", "stopped"], ["stopped", "idle"]],
+          "the changes"
+        )
+      })
+  ),
   F.make("a change of state while a run is open is in the log as well", (driver) =>
     Effect.gen(function*() {
       yield* F.running(driver)
@@ -372,21 +402,24 @@ const log = [
         "the events"
       )
     })),
-  F.make("publish appends an application's event, and refuses a code that is empty or too long", (driver) =>
-    Effect.gen(function*() {
-      yield* driver.publish("app.something", { deep: [1, "two"] })
-      for (const code of ["", "c".repeat(F.limits.keyLengthMax + 1)]) {
-        const error = yield* expectFailure(driver.publish(code, null), "InvalidInput")
-        yield* expectEqual(error.field, "code", "the field")
-      }
-      const error = yield* expectFailure(driver.publish("app.bad", { x: Number.POSITIVE_INFINITY }), "InvalidInput")
-      yield* check(error.field.startsWith("data"), "the field is data")
-      yield* expectEqual(
-        yield* F.events(driver),
-        [{ _tag: "runtime.published", code: "app.something", data: { deep: [1, "two"] } }],
-        "the events"
-      )
-    }))
+  F.make(
+    "publish appends an application's event, and refuses a code that is empty or too long",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* driver.publish("app.something", { deep: [1, "two"] })
+        for (const code of ["", "c".repeat(F.limits.keyLengthMax + 1)]) {
+          const error = yield* expectFailure(driver.publish(code, null), "InvalidInput")
+          yield* expectEqual(error.field, "code", "the field")
+        }
+        const error = yield* expectFailure(driver.publish("app.bad", { x: Number.POSITIVE_INFINITY }), "InvalidInput")
+        yield* check(error.field.startsWith("data"), "the field is data")
+        yield* expectEqual(
+          yield* F.events(driver),
+          [{ _tag: "runtime.published", code: "app.something", data: { deep: [1, "two"] } }],
+          "the events"
+        )
+      })
+  )
 ]
 
 export const cases = [...table, ...admission, ...queues, ...sessions, ...attachment, ...log]
@@ -414,30 +447,36 @@ export const durableCases = [
       yield* expectEqual(yield* again.isPaused, true, "isPaused")
       yield* expectEqual(yield* again.state, "idle", "the state")
     })),
-  F.makeDurable("D18: a retired runtime with work can be drained after a restart", (driver, { restart }) =>
-    Effect.gen(function*() {
-      yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("b")])
-      yield* driver.retire
-      const again = yield* restart()
-      yield* again.attach("agent")
-      yield* expectEqual(yield* again.takeSignal, "wake_loop", "the signal")
-      yield* expectEqual(yield* F.drain(again), [["a"], ["b"]], "the batches")
-    })),
-  F.makeDurable("the lifecycle record says who owns the runtime, who is bound to it, and how often it was rebuilt", (driver, { store }) =>
-    Effect.gen(function*() {
-      yield* driver.attach("agent")
-      const first = yield* F.some(yield* store.loadMachineLifecycle(driver.runtimeId), "there is a record")
-      yield* expectEqual(first.binding.agentRuntimeId, "agent", "the executor's name")
-      yield* driver.recycle
-      const second = yield* F.some(yield* store.loadMachineLifecycle(driver.runtimeId), "there is a record")
-      yield* check(
-        (second.binding.fenceToken ?? 0) > (first.binding.fenceToken ?? 0),
-        "recycle takes the runtime anew"
-      )
-      yield* expectEqual(
-        second.binding.runtimeGeneration,
-        (first.binding.runtimeGeneration ?? 0) + 1,
-        "how often it was rebuilt"
-      )
-    }))
+  F.makeDurable(
+    "D18: a retired runtime with work can be drained after a restart",
+    (driver, { restart }) =>
+      Effect.gen(function*() {
+        yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("b")])
+        yield* driver.retire
+        const again = yield* restart()
+        yield* again.attach("agent")
+        yield* expectEqual(yield* again.takeSignal, "wake_loop", "the signal")
+        yield* expectEqual(yield* F.drain(again), [["a"], ["b"]], "the batches")
+      })
+  ),
+  F.makeDurable(
+    "the lifecycle record says who owns the runtime, who is bound to it, and how often it was rebuilt",
+    (driver, { store }) =>
+      Effect.gen(function*() {
+        yield* driver.attach("agent")
+        const first = yield* F.some(yield* store.loadMachineLifecycle(driver.runtimeId), "there is a record")
+        yield* expectEqual(first.binding.agentRuntimeId, "agent", "the executor's name")
+        yield* driver.recycle
+        const second = yield* F.some(yield* store.loadMachineLifecycle(driver.runtimeId), "there is a record")
+        yield* check(
+          (second.binding.fenceToken ?? 0) > (first.binding.fenceToken ?? 0),
+          "recycle takes the runtime anew"
+        )
+        yield* expectEqual(
+          second.binding.runtimeGeneration,
+          (first.binding.runtimeGeneration ?? 0) + 1,
+          "how often it was rebuilt"
+        )
+      })
+  )
 ]

@@ -27,40 +27,43 @@ const publishMany = (driver: Service, count: number, from = 0) =>
 const yields = Effect.repeatN(Effect.yieldNow(), 20)
 
 const log = [
-  F.make("I18: a whole life is in the log, each event numbered inside the commit of its cause", (driver) =>
-    Effect.gen(function*() {
-      yield* F.acceptAll(driver, [F.flow("a"), F.flow("b")])
-      const run = yield* F.stage(driver)
-      const steer = yield* F.accept(driver, F.steer("s"))
-      yield* driver.checkpoint({ runId: run.runId })
-      yield* driver.complete({ runId: run.runId })
-      const found = yield* F.events(driver)
-      yield* expectEqual(
-        F.tags(found),
-        ["input.accepted", "input.accepted", "run.started", "input.accepted", "run.boundary", "run.boundary"],
-        "the events"
-      )
-      const ids = F.idsOf(run)
-      const { batchId, runId } = run
-      yield* expectEqual(
-        F.only(found, "run.started"),
-        [{ _tag: "run.started", runId, batchId, attempt: 1, inputIds: ids }],
-        "the run's event"
-      )
-      yield* expectEqual(
-        F.only(found, "run.boundary").map(({ boundary, consumed, delivered, sequence }) => ({
-          boundary,
-          consumed,
-          delivered,
-          sequence
-        })),
-        [
-          { boundary: "checkpoint", consumed: [], delivered: [steer.inputId], sequence: 1 },
-          { boundary: "final", consumed: [...ids, steer.inputId], delivered: [], sequence: 2 }
-        ],
-        "the boundaries' events"
-      )
-    })),
+  F.make(
+    "I18: a whole life is in the log, each event numbered inside the commit of its cause",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* F.acceptAll(driver, [F.flow("a"), F.flow("b")])
+        const run = yield* F.stage(driver)
+        const steer = yield* F.accept(driver, F.steer("s"))
+        yield* driver.checkpoint({ runId: run.runId })
+        yield* driver.complete({ runId: run.runId })
+        const found = yield* F.events(driver)
+        yield* expectEqual(
+          F.tags(found),
+          ["input.accepted", "input.accepted", "run.started", "input.accepted", "run.boundary", "run.boundary"],
+          "the events"
+        )
+        const ids = F.idsOf(run)
+        const { batchId, runId } = run
+        yield* expectEqual(
+          F.only(found, "run.started"),
+          [{ _tag: "run.started", runId, batchId, attempt: 1, inputIds: ids }],
+          "the run's event"
+        )
+        yield* expectEqual(
+          F.only(found, "run.boundary").map(({ boundary, consumed, delivered, sequence }) => ({
+            boundary,
+            consumed,
+            delivered,
+            sequence
+          })),
+          [
+            { boundary: "checkpoint", consumed: [], delivered: [steer.inputId], sequence: 1 },
+            { boundary: "final", consumed: [...ids, steer.inputId], delivered: [], sequence: 2 }
+          ],
+          "the boundaries' events"
+        )
+      })
+  ),
   F.make("an input's accept event is its admission number, also when it has ended", (driver) =>
     Effect.gen(function*() {
       const [a, b] = [yield* F.accept(driver, F.prompt("a")), yield* F.accept(driver, F.prompt("b"))]
@@ -69,20 +72,23 @@ const log = [
       const accepted = found.filter(({ event }) => event._tag === "input.accepted")
       yield* expectEqual(numbers(accepted), [a.sequence, b.sequence], "the numbers")
     })),
-  F.make("a command that was refused or failed is not in the log, and leaves no gap", (driver) =>
-    Effect.gen(function*() {
-      const { runId } = yield* F.running(driver)
-      yield* Effect.exit(driver.checkpoint({ runId, alongside: Effect.fail("no") }))
-      yield* Effect.exit(driver.stage())
-      yield* Effect.exit(driver.accept(F.prompt("")))
-      yield* Effect.exit(driver.reset)
-      yield* driver.complete({ runId })
-      yield* expectEqual(
-        F.tags(yield* F.events(driver)).filter((tag) => tag !== "input.accepted"),
-        ["run.started", "run.boundary"],
-        "the events"
-      )
-    })),
+  F.make(
+    "a command that was refused or failed is not in the log, and leaves no gap",
+    (driver) =>
+      Effect.gen(function*() {
+        const { runId } = yield* F.running(driver)
+        yield* Effect.exit(driver.checkpoint({ runId, alongside: Effect.fail("no") }))
+        yield* Effect.exit(driver.stage())
+        yield* Effect.exit(driver.accept(F.prompt("")))
+        yield* Effect.exit(driver.reset)
+        yield* driver.complete({ runId })
+        yield* expectEqual(
+          F.tags(yield* F.events(driver)).filter((tag) => tag !== "input.accepted"),
+          ["run.started", "run.boundary"],
+          "the events"
+        )
+      })
+  ),
   F.make("an event has the time of its commit", (driver) =>
     Effect.gen(function*() {
       yield* driver.publish("n", 1)
@@ -164,14 +170,17 @@ const streams = [
 export const cases = [...log, ...streams]
 
 export const durableCases = [
-  F.makeDurable("a log goes on over a restart, under the same numbers", (driver, { restart }) =>
-    Effect.gen(function*() {
-      yield* publishMany(driver, 5)
-      const before = yield* first(driver, 5)
-      const again = yield* restart()
-      yield* publishMany(again, 5, 5)
-      const found = yield* first(again, 10)
-      yield* expectEqual<ReadonlyArray<EventRecord>>(found.slice(0, 5), before, "the events of the first owner")
-      yield* expectEqual(numbers(found), numbersFrom(1, 10), "the numbers")
-    }))
+  F.makeDurable(
+    "a log goes on over a restart, under the same numbers",
+    (driver, { restart }) =>
+      Effect.gen(function*() {
+        yield* publishMany(driver, 5)
+        const before = yield* first(driver, 5)
+        const again = yield* restart()
+        yield* publishMany(again, 5, 5)
+        const found = yield* first(again, 10)
+        yield* expectEqual<ReadonlyArray<EventRecord>>(found.slice(0, 5), before, "the events of the first owner")
+        yield* expectEqual(numbers(found), numbersFrom(1, 10), "the numbers")
+      })
+  )
 ]

@@ -2,7 +2,7 @@
  * What the cases of the driver's contract are built of: runtimes that nobody has used, drafts of every kind, runs, and a
  * look at everything that a driver shows.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -15,7 +15,6 @@ import { type IdempotencyKey, InputId, RuntimeId, type SupersessionKey } from ".
 import * as Input from "../../../schema/Input.js"
 import type { Failure } from "../../../schema/InputState.js"
 import { canonical, type Json } from "../../../schema/Json.js"
-import type { Limits } from "../../../schema/Limits.js"
 import type { EventRecord, RuntimeEvent } from "../../../schema/RuntimeEvent.js"
 import type { HandlingMode } from "../../../schema/Turn.js"
 import { Digest } from "../../../services/Digest.js"
@@ -23,33 +22,10 @@ import type { InDoubtPolicy, Service, StagedInput, StagedRun } from "../../../se
 import { Drivers } from "../../../services/Driver.js"
 import { IdGenerator } from "../../../services/IdGenerator.js"
 import { RuntimeStore } from "../../../services/RuntimeStore.js"
-import { type Case, check, expectEqual } from "../../Conformance.js"
+import { check, expectEqual } from "../../Conformance.js"
+import { type DriverCase, limits, Restart } from "./contract.js"
 
-/** Small enough for a case to reach them. */
-export const limits = {
-  queueDepthMax: 100,
-  inputBytesMax: 65_536,
-  inlineBytesMax: 8_192,
-  blockInlineBytesMax: 1_024,
-  keyLengthMax: 64,
-  idLengthMax: 64,
-  batchInputsMax: 8,
-  attemptsMax: 3,
-  stagingsMax: 6,
-  appendMessagesMax: 16,
-  appendBytesMax: 16_384,
-  snapshotBytesMax: 16_384,
-  foldCommandsMax: 16
-} as const satisfies Partial<Limits>
-
-export interface DriverCase<R> extends Case<R> {
-  readonly invariants?: ReadonlyArray<string>
-  readonly defects?: ReadonlyArray<string>
-}
-
-export class Restart extends Context.Tag("effect-burrow/testing/DriverConformance/Restart")<Restart, {
-  readonly next: (inDoubt?: InDoubtPolicy) => Effect.Effect<Context.Tag.Service<Drivers>, unknown>
-}>() {}
+export { limits }
 
 /** A fresh UUID. Ids of cases that run at the same time differ too. */
 const fresh = Effect.provide(Effect.flatMap(IdGenerator, ({ next }) => next), IdGeneratorUuid.layer)

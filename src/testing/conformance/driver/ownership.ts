@@ -41,67 +41,85 @@ export const cases: ReadonlyArray<ReturnType<typeof F.make>> = [
 
 export const durableCases = [
   ...commands.map(([name, command]) =>
-    F.makeDurable(`I9: ${name} is OwnershipLost when another has taken the runtime, and changes nothing`, (driver, { restart }) =>
-      Effect.gen(function*() {
-        yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("b")])
-        const other = yield* restart()
-        const before = yield* F.look(other)
-        const error = yield* F.expectUnchanged(driver, expectFailure(command(driver), "OwnershipLost"))
-        yield* check(typeof Reflect.get(error, "by") === "number", "it names the epoch of the owner")
-        yield* expectEqual(yield* F.look(other), before, "what the owner shows")
-        yield* expectEqual(F.tags(yield* F.events(other)), ["input.accepted", "input.accepted"], "the owner's events")
-      }))
+    F.makeDurable(
+      `I9: ${name} is OwnershipLost when another has taken the runtime, and changes nothing`,
+      (driver, { restart }) =>
+        Effect.gen(function*() {
+          yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("b")])
+          const other = yield* restart()
+          const before = yield* F.look(other)
+          const error = yield* F.expectUnchanged(driver, expectFailure(command(driver), "OwnershipLost"))
+          yield* check(typeof Reflect.get(error, "by") === "number", "it names the epoch of the owner")
+          yield* expectEqual(yield* F.look(other), before, "what the owner shows")
+          yield* expectEqual(F.tags(yield* F.events(other)), ["input.accepted", "input.accepted"], "the owner's events")
+        })
+    )
   ),
-  F.makeDurable("I9: a loser's boundary is OwnershipLost, and its alongside is not run", (driver, { restart, store }) =>
-    Effect.gen(function*() {
-      const { runId } = yield* F.running(driver)
-      yield* restart()
-      let runs = 0
-      const alongside = Effect.sync(() => void runs++)
-      const delta = { append: [Session.assistant("x")] }
-      yield* F.expectUnchanged(driver, expectFailure(driver.complete({ runId, delta, alongside }), "OwnershipLost"))
-      yield* expectEqual(runs, 0, "how often the alongside ran")
-      yield* expectEqual(yield* store.loadBoundaryReceipt(driver.runtimeId, runId, 1), Option.none(), "the receipt")
-    })),
-  F.makeDurable("I9: a loser does not take the runtime back by itself, however often it is asked", (driver, { restart }) =>
-    Effect.gen(function*() {
-      const other = yield* restart()
-      for (let i = 0; i < 5; i++) yield* expectFailure(driver.accept(F.prompt("p")), "OwnershipLost")
-      yield* expectFailure(driver.recover, "OwnershipLost")
-      yield* expectFailure(driver.recycle, "OwnershipLost")
-      yield* F.accept(other, F.prompt("mine"))
-      yield* expectEqual((yield* other.activeInputIds).length, 1, "the owner's inputs")
-    })),
-  F.makeDurable("I9: takeOver is the way back: it recovers what the other left, and the other is told", (driver, { restart }) =>
-    Effect.gen(function*() {
-      yield* F.accept(driver, F.prompt("first"))
-      const other = yield* restart()
-      yield* notice(driver)
-      yield* F.accept(other, F.prompt("second"))
-      const theirs = yield* F.stageOf(other, ["first"])
-      const report = yield* driver.takeOver
-      yield* expectEqual([report.active, report.lostRun], [2, true], "the report")
-      yield* expectFailure(other.complete({ runId: theirs.runId }), "OwnershipLost")
-      yield* expectEqual(yield* F.drain(driver), [["first"], ["second"]], "what is staged")
-    })),
-  F.makeDurable("I4: a loser may be old, never uncommitted: its queries answer what it last knew", (driver, { restart }) =>
-    Effect.gen(function*() {
-      const { inputId } = yield* F.accept(driver, F.prompt("first"))
-      const other = yield* restart()
-      yield* F.accept(other, F.prompt("second"))
-      yield* notice(driver)
-      yield* expectEqual(yield* driver.activeInputIds, [inputId], "the inputs that it knows")
-      yield* expectEqual(yield* driver.state, "idle", "the state")
-    })),
-  F.makeDurable("I9, I14: commands that wait together are all told when the runtime is lost", (driver, { restart }) =>
-    Effect.gen(function*() {
-      yield* restart()
-      const outcomes = yield* Effect.all(
-        Array.from({ length: 30 }, (_, i) => Effect.flip(driver.accept(F.prompt(`${i}`)))),
-        { concurrency: "unbounded" }
-      )
-      yield* check(outcomes.every(({ _tag }) => _tag === "OwnershipLost"), "all are OwnershipLost")
-    })),
+  F.makeDurable(
+    "I9: a loser's boundary is OwnershipLost, and its alongside is not run",
+    (driver, { restart, store }) =>
+      Effect.gen(function*() {
+        const { runId } = yield* F.running(driver)
+        yield* restart()
+        let runs = 0
+        const alongside = Effect.sync(() => void runs++)
+        const delta = { append: [Session.assistant("x")] }
+        yield* F.expectUnchanged(driver, expectFailure(driver.complete({ runId, delta, alongside }), "OwnershipLost"))
+        yield* expectEqual(runs, 0, "how often the alongside ran")
+        yield* expectEqual(yield* store.loadBoundaryReceipt(driver.runtimeId, runId, 1), Option.none(), "the receipt")
+      })
+  ),
+  F.makeDurable(
+    "I9: a loser does not take the runtime back by itself, however often it is asked",
+    (driver, { restart }) =>
+      Effect.gen(function*() {
+        const other = yield* restart()
+        for (let i = 0; i < 5; i++) yield* expectFailure(driver.accept(F.prompt("p")), "OwnershipLost")
+        yield* expectFailure(driver.recover, "OwnershipLost")
+        yield* expectFailure(driver.recycle, "OwnershipLost")
+        yield* F.accept(other, F.prompt("mine"))
+        yield* expectEqual((yield* other.activeInputIds).length, 1, "the owner's inputs")
+      })
+  ),
+  F.makeDurable(
+    "I9: takeOver is the way back: it recovers what the other left, and the other is told",
+    (driver, { restart }) =>
+      Effect.gen(function*() {
+        yield* F.accept(driver, F.prompt("first"))
+        const other = yield* restart()
+        yield* notice(driver)
+        yield* F.accept(other, F.prompt("second"))
+        const theirs = yield* F.stageOf(other, ["first"])
+        const report = yield* driver.takeOver
+        yield* expectEqual([report.active, report.lostRun], [2, true], "the report")
+        yield* expectFailure(other.complete({ runId: theirs.runId }), "OwnershipLost")
+        yield* expectEqual(yield* F.drain(driver), [["first"], ["second"]], "what is staged")
+      })
+  ),
+  F.makeDurable(
+    "I4: a loser may be old, never uncommitted: its queries answer what it last knew",
+    (driver, { restart }) =>
+      Effect.gen(function*() {
+        const { inputId } = yield* F.accept(driver, F.prompt("first"))
+        const other = yield* restart()
+        yield* F.accept(other, F.prompt("second"))
+        yield* notice(driver)
+        yield* expectEqual(yield* driver.activeInputIds, [inputId], "the inputs that it knows")
+        yield* expectEqual(yield* driver.state, "idle", "the state")
+      })
+  ),
+  F.makeDurable(
+    "I9, I14: commands that wait together are all told when the runtime is lost",
+    (driver, { restart }) =>
+      Effect.gen(function*() {
+        yield* restart()
+        const outcomes = yield* Effect.all(
+          Array.from({ length: 30 }, (_, i) => Effect.flip(driver.accept(F.prompt(`${i}`)))),
+          { concurrency: "unbounded" }
+        )
+        yield* check(outcomes.every(({ _tag }) => _tag === "OwnershipLost"), "all are OwnershipLost")
+      })
+  ),
   F.makeDurable("I9: of three owners in a row the newest has it", (driver, { restart }) =>
     Effect.gen(function*() {
       const second = yield* restart()
@@ -110,19 +128,25 @@ export const durableCases = [
       yield* notice(second)
       yield* F.accept(third, F.prompt("p"))
     })),
-  F.makeDurable("I17: other runtimes of the one that lost are its own still", (driver, { drivers, restart }) =>
-    Effect.gen(function*() {
-      const other = yield* drivers.get(yield* F.freshRuntimeId)
-      yield* restart()
-      yield* notice(driver)
-      yield* F.accept(other, F.prompt("p"))
-    })),
-  F.makeDurable("I9: a duplicate is not answered by one that has lost the runtime", (driver, { restart }) =>
-    Effect.gen(function*() {
-      const draft = F.prompt("p", { key: "k" })
-      yield* F.accept(driver, draft)
-      yield* restart()
-      yield* notice(driver)
-      yield* expectFailure(driver.accept(draft), "OwnershipLost")
-    }))
+  F.makeDurable(
+    "I17: other runtimes of the one that lost are its own still",
+    (driver, { drivers, restart }) =>
+      Effect.gen(function*() {
+        const other = yield* drivers.get(yield* F.freshRuntimeId)
+        yield* restart()
+        yield* notice(driver)
+        yield* F.accept(other, F.prompt("p"))
+      })
+  ),
+  F.makeDurable(
+    "I9: a duplicate is not answered by one that has lost the runtime",
+    (driver, { restart }) =>
+      Effect.gen(function*() {
+        const draft = F.prompt("p", { key: "k" })
+        yield* F.accept(driver, draft)
+        yield* restart()
+        yield* notice(driver)
+        yield* expectFailure(driver.accept(draft), "OwnershipLost")
+      })
+  )
 ]

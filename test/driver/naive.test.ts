@@ -1,0 +1,249 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as TestContext from "effect/TestContext"
+import type { Drivers } from "../../src/services/Driver.js"
+import type { RuntimeStore } from "../../src/services/RuntimeStore.js"
+import { cases, type DriverCase, durableCases, type Restart } from "../../src/testing/DriverConformance.js"
+import { memory, persistent } from "./environments.js"
+import { mistakes, naive, naiveEverywhere } from "./naive.js"
+
+/** Each case by itself, under a clock of its own. */
+const failing = <R>(
+  suite: ReadonlyArray<DriverCase<R>>,
+  provide: (run: DriverCase<R>["run"]) => Effect.Effect<void, unknown>
+) =>
+  Effect.map(
+    Effect.forEach(suite, ({ name, run }) =>
+      Effect.map(Effect.exit(Effect.provide(provide(run), TestContext.TestContext)), (exit) =>
+        Exit.isFailure(exit) ? [name] : [])),
+    (names) =>
+      names.flat()
+  )
+
+const failingCases = (mistake: keyof typeof mistakes) => {
+  const layer = naive(mistakes[mistake])
+  return failing<Drivers>(cases, (run) => Effect.provide(run, layer))
+}
+
+const failingDurableCases = (mistake: keyof typeof mistakes) => {
+  const layer = naiveEverywhere(persistent(memory), mistakes[mistake])
+  return failing<Drivers | Restart | RuntimeStore>(durableCases, (run) => Effect.provide(run, layer))
+}
+
+const TIMEOUT_MILLIS = 120_000
+
+describe("drivers with one mistake fail exactly the cases of the promises that it breaks", () => {
+  it.effect("keys and ids are ignored", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("ignoresKeysAndIds"), [
+        "an empty key is InvalidInput{header.idempotencyKey}, and nothing is written",
+        "a key that is too long is InvalidInput{header.idempotencyKey}, and nothing is written",
+        "a key with NUL is InvalidInput{header.idempotencyKey}, and nothing is written",
+        "a key with a lone surrogate is InvalidInput{header.idempotencyKey}, and nothing is written",
+        "an id that is no UUID v7 is InvalidInput{header.id}, and nothing is written",
+        "InvalidInput names the kind of the value, never the value",
+        "the accepted input's head says what was asked and decided",
+        "I1: an input that was accepted can be read, with its body, by id and by key",
+        "I5: the same key with the same payload is one input, under another id and at another time too",
+        "I5: a key is known while its input is queued",
+        "I5: a key is known while its input is staged",
+        "I5: a key is known while its input is held",
+        "I5: a key is known while its input is consumed",
+        "I5: a key is known while its input is superseded",
+        "I5: a key is known while its input is abandoned",
+        "I5: an operation that was consumed at admission is known by its key",
+        "I5: another payload under a known key is IdempotencyConflict, and changes nothing",
+        "I5: another payload under the key of an ended input is IdempotencyConflict",
+        "I5: kind, source, content and keys are part of the payload; ids and times are not",
+        "D6: the same id with the same payload is one input, also without a key",
+        "D6: another payload under a known id is IdempotencyConflict, and the input stays what it is",
+        "I5: a key and an id that belong to two inputs are IdempotencyConflict",
+        "a duplicate is answered by a runtime that takes no new inputs",
+        "I5: the same key from 50 callers at once is one input, and 49 are told of it",
+        "I5: the same key of an operation from 50 callers at once is one input",
+        "D6: the same id of an operation from 20 callers at once is one input",
+        "I5, I8: an input that was superseded a moment ago is known, by key and by id",
+        "I5, I17: of two payloads under one key at once the first wins, and the other is IdempotencyConflict",
+        "a duplicate, a rejected and a refused input wake nobody",
+        "an input with deliverAt that is held and released does not go before its time",
+        "I17: an invalid input takes no neighbour with it",
+        "I17: a duplicate takes no neighbour with it",
+        "I17: another payload under a known key takes no neighbour with it",
+        "I5: inline bytes and a reference to the same bytes are one payload",
+        "D12, I3: a command that is refused in each of its ways leaves everything as it was"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("a batch that is tried again is reversed", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("reversesRetriedBatches"), [
+        "a batch without a receipt that loses a member to a successor is dissolved: new batch, new key, place kept",
+        "a batch with a receipt has begun to act: no member is replaced, and it keeps its key",
+        "I6: an interrupted batch comes first and whole, under the same key, and knows its attempt",
+        "D2: a failed batch goes back in its order",
+        "D2: a batch that was given back, and a failed batch of steers, go back in their order",
+        "I13: a batch with a receipt is not split, and ends as a whole",
+        "I6: a batch in backoff is not ready, stays whole, and comes first when it is",
+        "holdInput holds the whole batch of an interrupted input",
+        "an input with deliverAt that is held and released does not go before its time",
+        "recycle keeps silent intents, pause, session, attempts and batches",
+        "D17, I10: recover on a live driver closes the open run as lost, and its executor's boundaries are RunNotOpen"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("attempts are not counted", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("countsNoAttempts"), [
+        "I8: an input that comes back while a newer of its scope waits is superseded in that commit",
+        "I6: an interrupted batch comes first and whole, under the same key, and knows its attempt",
+        "D1, I13: an input that fails attemptsMax times is abandoned with its last failure, and others go on",
+        "I13: the last attempt of a batch without a receipt is made by each input alone, under a key of its own",
+        "I13: a batch with a receipt is not split, and ends as a whole",
+        "I13: a failure that is not recoverable abandons the batch at its first attempt",
+        "I13: a steer that was handed over stagingsMax times without effect is abandoned",
+        "fail queues the batch and the steers handed over again, and keeps the failure",
+        "onRunEvent: run_failed is fail, with its time and its verdict",
+        "an input with deliverAt that is held and released does not go before its time",
+        "an abandoned batch's turn is closed",
+        "recycle keeps silent intents, pause, session, attempts and batches",
+        "D13: a run whose executor died is failed like any other, with the defect as its failure",
+        "D15: a failed run's answer and event tell what will be tried again, and what is over"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("an alongside runs after the commit", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("runsAlongsideAfterwards"), [
+        "I2, I3: a checkpoint whose alongside fails leaves everything as it was, and can be tried again",
+        "I2, I3: a checkpoint whose alongside dies leaves everything as it was, and can be tried again",
+        "I2, I3: a checkpoint whose alongside is interrupted leaves everything as it was, and can be tried again",
+        "I2, I3: a checkpoint whose alongside throws leaves everything as it was, and can be tried again",
+        "I2, I3: a note whose alongside fails leaves everything as it was, and can be tried again",
+        "I2, I3: a note whose alongside dies leaves everything as it was, and can be tried again",
+        "I2, I3: a note whose alongside is interrupted leaves everything as it was, and can be tried again",
+        "I2, I3: a note whose alongside throws leaves everything as it was, and can be tried again",
+        "I2, I3: a complete whose alongside fails leaves everything as it was, and can be tried again",
+        "I2, I3: a complete whose alongside dies leaves everything as it was, and can be tried again",
+        "I2, I3: a complete whose alongside is interrupted leaves everything as it was, and can be tried again",
+        "I2, I3: a complete whose alongside throws leaves everything as it was, and can be tried again",
+        "I7: a repetition that is alreadyApplied runs no alongside, nor does one that is refused",
+        "nobody sees a boundary before its alongside has ended",
+        "accept inside an alongside is InsideTransaction, of any runtime of the store, and nothing happens",
+        "stage inside an alongside is InsideTransaction, of any runtime of the store, and nothing happens",
+        "pause inside an alongside is InsideTransaction, of any runtime of the store, and nothing happens",
+        "recover inside an alongside is InsideTransaction, of any runtime of the store, and nothing happens",
+        "publish inside an alongside is InsideTransaction, of any runtime of the store, and nothing happens",
+        "opening a runtime inside an alongside is InsideTransaction",
+        "I4: queries inside an alongside answer what was committed before",
+        "an input with deliverAt that is held and released does not go before its time",
+        "a command that was refused or failed is not in the log, and leaves no gap",
+        "a command that waits is withdrawn when its caller is interrupted, and others go on",
+        "I14: commands that came while one was committed are answered behind it, in their order",
+        "D12: a boundary that failed leaves a runtime that can go on: its run fails, and is tried again"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("a signal that was taken is not forgotten", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("keepsSignals"), [
+        "a prompt, while a run is open: stage_run_start, queue, none",
+        "progress of a response, while a run is open: stage_run_boundary, steer, none",
+        "a flow's step, while a run is open: stage_run_start, queue, none",
+        "an external event, while a run is open: stage_run_start, queue, none",
+        "an operation, while a run is open: ignore, drop, none",
+        "a prompt to be queued, while a run is open: stage_run_start, queue, none",
+        "a flow's step to be queued, while a run is open: stage_run_start, queue, none",
+        "a peer's message to be queued, while a run is open: stage_run_start, queue, none",
+        "a peer's request to be queued, while a run is open: stage_run_start, queue, none",
+        "an external event to be queued, while a run is open: stage_run_start, queue, none",
+        "a continuation to be queued, while a run is open: stage_run_start, queue, none",
+        "signals add up to the strongest, and taking it leaves none",
+        "a duplicate, a rejected and a refused input wake nobody",
+        "I14: a run that ends with nothing ready wakes nobody",
+        "an input with deliverAt that is held and released does not go before its time"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("events are read from the start, whatever was read", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("readsEventsFromTheStart"), [
+        "an input with deliverAt that is held and released does not go before its time",
+        "the stream begins behind `after`"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("an input is acknowledged before it is committed", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingDurableCases("acknowledgesFirst"), [
+        "I1, I5: after a restart a key is known of an input that was queued",
+        "I1, I5: after a restart a key is known of an input that was held",
+        "I1, I5: after a restart a key is known of an input that was consumed",
+        "I1, I5: after a restart a key is known of an input that was superseded",
+        "I1, I5: after a restart a key is known of an input that was abandoned",
+        "I5: after a restart an id is known, of active and of ended inputs",
+        "I14: a restart with something ready wakes the loop",
+        "D3, I8: what was superseded stays so after a restart, and its successor is staged alone",
+        "an input of a lost run is superseded at recovery when a newer of its scope waits",
+        "D18, I6: after a restart prompts still go alone, and lanes and order are kept",
+        "I6, I13: times, attempts and batches are kept over a restart",
+        "I13: dead letters are listed with their last error",
+        "the typed result is stored with the final receipt, and read back by (run, sequence)",
+        "I7: after a restart the exact repetition is alreadyApplied by a later owner too",
+        "I8: each consumed input is in the consumed of exactly one receipt, and is what its row says",
+        "notes are read back by their scope",
+        "accept inside the store's own transaction is InsideTransaction",
+        "I2: a boundary whose alongside failed is not there after a restart",
+        "holds, deadlines and open turns survive a restart",
+        "a runtime that is idle is so after a restart",
+        "a runtime that is retired is so after a restart",
+        "a runtime that is stopped is so after a restart",
+        "a runtime that is destroyed is so after a restart",
+        "D18: a retired runtime with work can be drained after a restart",
+        "I11: the stored transcript is the concatenation of committed deltas, over failures and restarts",
+        "the snapshot is stored byte for byte, and survives a restart",
+        "I1: everything that was accepted is there after a crash, in its order, with its body",
+        "I1: ephemeral inputs end as process_ended with their process, and the report counts them",
+        "I10: a crash leaves the run open, and the next owner closes it as lost and tries again",
+        "I6, I11: the lost batch goes first, whole, and sees the session of its last boundary",
+        "I13: attempts of processes that died count, and the last one is the last",
+        "I13: a clean shutdown costs nothing, however often",
+        "by policy, a lost batch is held as in_doubt, and goes first when it is released",
+        "by policy, a lost batch is settled as outcome_unknown",
+        "I8: what a final boundary consumed stays consumed after a crash",
+        "I15: accepted = active + held + consumed + superseded + coalesced + abandoned, over a crash",
+        "I18: numbers go on where they were: events stay dense over a crash",
+        "I13: a batch that was split before its last attempt stays split after a crash",
+        "I9: accept is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: stage is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: publish is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: pause is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: attach is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: commitSession is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: reset is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: retire is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: stop is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: destroy is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: setSilentIntents is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: abandonPending is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: a loser's boundary is OwnershipLost, and its alongside is not run",
+        "I9: a loser does not take the runtime back by itself, however often it is asked",
+        "I9: takeOver is the way back: it recovers what the other left, and the other is told",
+        "I4: a loser may be old, never uncommitted: its queries answer what it last knew",
+        "I9, I14: commands that wait together are all told when the runtime is lost",
+        "I9: a duplicate is not answered by one that has lost the runtime",
+        "I1: large bodies and blocks are whole after a restart",
+        "D12, I2: a boundary that failed is no part of what the next owner finds"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("ownership is taken back without being asked", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingDurableCases("takesBackOwnership"), [
+        "I9: accept is OwnershipLost when another has taken the runtime, and changes nothing",
+        "I9: a loser does not take the runtime back by itself, however often it is asked",
+        "I9, I14: commands that wait together are all told when the runtime is lost",
+        "I9: a duplicate is not answered by one that has lost the runtime"
+      ])
+    }), TIMEOUT_MILLIS)
+})
