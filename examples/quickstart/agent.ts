@@ -6,12 +6,10 @@ import * as Option from "effect/Option"
 import * as process from "node:process"
 import * as Output from "./output.js"
 
-const KEY_PREFIX = "line-"
-
 /** The name under which a line is one and the same input, however often the job is started. */
-export const keyOf = (line: number): string => `${KEY_PREFIX}${line}`
+export const keyOf = (line: number): string => String(line)
 
-const lineOf = (input: Input.Input): string => (input.header.idempotencyKey ?? "").slice(KEY_PREFIX.length)
+const lineOf = (input: Input.Input): string => input.header.idempotencyKey ?? "?"
 
 export const textOf = (content: Session.Message["content"]): string =>
   content.map((block) => block._tag === "text" ? block.text : `[${block._tag}]`).join("")

@@ -52,7 +52,7 @@ export const accept =
           existing: existing[0]!.inputId as InputId,
           sequence: existing[0]!.sequence
         }))
-        : Either.left(new IdempotencyConflict({ runtimeId, key, inputId: id }))
+        : Either.left(new IdempotencyConflict({ runtimeId, key, inputId: existing[0]!.inputId }))
     }
     if (state.phase === "destroyed") return Either.left(new Destroyed({ runtimeId }))
     if (!acceptsInput[state.phase]) {

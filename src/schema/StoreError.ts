@@ -228,7 +228,7 @@ export class SessionKeyMismatch extends Schema.TaggedError<SessionKeyMismatch>()
 }
 
 /**
- * The same key or id was used for another payload (I5).
+ * The same key or id was used for another payload (I5). `inputId` is the input that has it.
  *
  * @since 0.1.0
  * @category errors
@@ -242,7 +242,7 @@ export class IdempotencyConflict extends Schema.TaggedError<IdempotencyConflict>
   override get message(): string {
     return this.key === null
       ? `Input id ${this.inputId} of runtime ${this.runtimeId} was used before with another payload.`
-      : `Key ${JSON.stringify(this.key)} of runtime ${this.runtimeId} was used before with another payload.`
+      : `Key ${JSON.stringify(this.key)} of runtime ${this.runtimeId} is input ${this.inputId}, with another payload.`
   }
 }
 

@@ -46,7 +46,19 @@ export interface Options<Request, A, E> {
    * that its caller goes on with, so that one may be waited for without holding up the next batch.
    */
   readonly run: (batch: Arr.NonEmptyReadonlyArray<Request>) => Effect.Effect<ReadonlyArray<Effect.Effect<A, E>>>
+  /** What goes before each batch, so that who is ready to submit gets in. Default: the other fibers have a turn. */
+  readonly pause?: Effect.Effect<void>
 }
+
+const { setImmediate } = globalThis as { readonly setImmediate?: (turn: () => void) => unknown }
+
+/**
+ * A turn of the whole event loop, where there is a way to wait for just that. Fibers that only yield to each other keep
+ * timers and sockets waiting, and work on a synchronous database gives them no other chance.
+ */
+export const eventLoopTurn: Effect.Effect<void> = setImmediate === undefined
+  ? Effect.yieldNow()
+  : Effect.async((resume) => void setImmediate(() => resume(Effect.void)))
 
 /**
  * An object over one array, not a fiber with a queue: there is one of it for each live runtime. The worker is forked
@@ -101,12 +113,14 @@ export class Batcher<Request, A, E> {
     )
   }
 
-  /** It yields before each batch: who is ready to submit gets in, and a busy batcher starves nobody. */
-  private readonly work: Effect.Effect<void> = Effect.whileLoop({
-    while: () => this.pending.length > 0,
-    body: () => Effect.zipRight(Effect.yieldNow(), Effect.uninterruptible(Effect.suspend(() => this.next()))),
-    step: () => {}
-  })
+  private get work(): Effect.Effect<void> {
+    const { pause = Effect.yieldNow() } = this.options
+    return Effect.whileLoop({
+      while: () => this.pending.length > 0,
+      body: () => Effect.zipRight(pause, Effect.uninterruptible(Effect.suspend(() => this.next()))),
+      step: () => {}
+    })
+  }
 
   private next(): Effect.Effect<void> {
     if (this.pending.length === 0) return Effect.void

@@ -18,7 +18,7 @@ import type { RuntimeId, SessionId, Stamp } from "../schema/Ids.js"
 import type { Receipt } from "../schema/Run.js"
 import type { SessionHead } from "../schema/Session.js"
 import * as StoreError from "../schema/StoreError.js"
-import { Batcher, makeFork } from "./Batcher.js"
+import { Batcher, eventLoopTurn, makeFork } from "./Batcher.js"
 import * as codecs from "./codecs.js"
 import * as Metrics from "./Metrics.js"
 import type { Recovered, RuntimeStore } from "./RuntimeStore.js"
@@ -53,6 +53,7 @@ export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Ser
     const group = new Batcher<Rows, Outcome, StoreError.CommitError>({
       operation: "RuntimeStore.commit",
       fork,
+      pause: eventLoopTurn,
       take: (pending) => distinctRuntimes(pending, groupCommitsMax),
       run: (batch) => commitGroup(encoded, batch)
     })

@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Close from "../../src/core/Close.js"
 import type { InputHead } from "../../src/schema/InputState.js"
-import { fail, failure, input, inputId, limits, runId } from "./support.js"
+import type { Limits } from "../../src/schema/Limits.js"
+import { fail, failure, input, inputId, runId } from "./support.js"
 import { World } from "./World.js"
 
 /** A run over flow steps 1 and 2, with steer 3 handed over by a checkpoint, which gives the batch a receipt. */
-const running = (options: Partial<typeof limits> = {}): World => {
+const running = (options: Partial<Limits> = {}): World => {
   const world = new World(options)
   world.admit(input("flow_step", 1))
   world.admit(input("flow_step", 2))

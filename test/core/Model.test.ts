@@ -17,18 +17,19 @@ const check = (numRuns: number, holds: (sequence: ReadonlyArray<Command>) => voi
 
 describe("The core under random commands", () => {
   it("I5, I6, I7, I8, I10, I13, I15, I18: every invariant holds in every state", () => {
-    let [terminal, receipts] = [0, 0]
+    let [runs, terminal, receipts] = [0, 0, 0]
     check(600, (sequence) => {
       const world = new World(small)
       for (const each of sequence) {
         execute(world, each)
         invariants(world)
       }
+      runs++
       terminal += terminalOf(world).length
       receipts += world.db.receipts.length
     })
-    assert.isAbove(terminal, 500, "the commands reach the ends of inputs")
-    assert.isAbove(receipts, 200, "and boundaries")
+    assert.isAbove(terminal, runs / 2, "the commands reach the ends of inputs")
+    assert.isAbove(receipts, runs / 20, "and boundaries")
   })
 
   it("I3: commits folded into one leave the same rows as one after another", () => {

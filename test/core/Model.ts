@@ -15,7 +15,7 @@ import { digestOf, fail, input, type InputOptions, kinds, runId, sessionId, sha2
 import type { World } from "./World.js"
 
 /** A state's maps as plain sorted data, with all that is ready by `now` in its line. */
-export const indexes = (state: State.DriverState, now: number) => {
+const indexes = (state: State.DriverState, now: number) => {
   const at = State.promote(state, now)
   const sorted = <K, V>(map: HashMap.HashMap<K, V>): ReadonlyArray<readonly [string, V]> =>
     [...HashMap.toEntries(map)].map(([k, v]) => [String(k), v] as const).sort(([a], [b]) => a < b ? -1 : 1)
@@ -34,7 +34,7 @@ export const indexes = (state: State.DriverState, now: number) => {
 }
 
 /** The state that `put` alone makes of the rows. */
-export const rebuilt = (world: World): State.DriverState => {
+const rebuilt = (world: World): State.DriverState => {
   const { active, lifecycle, run, session } = world.db
   const empty = State.make(
     world.state.runtimeId,
@@ -124,7 +124,7 @@ const chained = ({ db }: World): void => {
 }
 
 /** The batch that the rules of the design pick, worked out from the heads alone. */
-export const expectedBatch = (world: World): ReadonlyArray<string> => {
+const expectedBatch = (world: World): ReadonlyArray<string> => {
   const { batchInputsMax } = world.limits
   const ready = State.activeHeads(world.state).filter((head) =>
     head.phase === "queued"

@@ -28,15 +28,15 @@ export const sha256: Sha256 = (...parts) => {
   return hash.digest("hex")
 }
 
-export const uuid = (n: number): string => `00000000-0000-7000-8000-${n.toString(16).padStart(12, "0")}`
+const uuid = (n: number): string => `00000000-0000-7000-8000-${n.toString(16).padStart(12, "0")}`
 export const inputId = (n: number): InputId => uuid(n) as InputId
 export const runId = (n: number): RunId => uuid(0x1000000 + n) as RunId
 export const batchId = (n: number): BatchId => uuid(0x2000000 + n) as BatchId
-export const claimId = (n: number): ClaimId => uuid(0x3000000 + n) as ClaimId
+const claimId = (n: number): ClaimId => uuid(0x3000000 + n) as ClaimId
 export const runtimeId = "agent" as RuntimeId
 export const sessionId = "session" as SessionId
 
-export const token = (epoch: number): Token => ({ epoch, claimId: claimId(epoch) })
+const token = (epoch: number): Token => ({ epoch, claimId: claimId(epoch) })
 export const stamp = (n: number, epoch = 1): Stamp => ({ token: token(epoch), n })
 
 export const limits: Limits.Limits = Limits.defaults
@@ -44,7 +44,7 @@ export const limits: Limits.Limits = Limits.defaults
 export const emptyState = (): State.DriverState =>
   State.make(runtimeId, stamp(0), Lifecycle.rebind(Lifecycle.fresh, token(1)), "idle", null, 1)
 
-export interface HeaderOptions {
+interface HeaderOptions {
   readonly key?: string
   readonly scope?: string
   readonly durability?: Header["durability"]
@@ -53,7 +53,7 @@ export interface HeaderOptions {
   readonly transcript?: boolean
 }
 
-export const header = (id: number, options: HeaderOptions = {}): Header => ({
+const header = (id: number, options: HeaderOptions = {}): Header => ({
   id: inputId(id),
   at: 1,
   origin: options.origin ?? { _tag: "system" },

@@ -10,7 +10,7 @@ import * as DriverPersistent from "../../src/layers/DriverPersistent.js"
 import * as IdGeneratorUuid from "../../src/layers/IdGeneratorUuid.js"
 import * as RuntimeStoreMemory from "../../src/layers/RuntimeStoreMemory.js"
 import { type CommitError, CommitUnknown, StaleFence, StoreBusy, WriteFailed } from "../../src/schema/StoreError.js"
-import { Drivers } from "../../src/services/Driver.js"
+import type { Drivers } from "../../src/services/Driver.js"
 import { RuntimeStore } from "../../src/services/RuntimeStore.js"
 import { limits } from "../../src/testing/DriverConformance.js"
 

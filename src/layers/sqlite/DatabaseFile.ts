@@ -50,19 +50,19 @@ const reasons: ReadonlyArray<readonly [code: RegExp, reason: string]> = [
   [/^ENOTDIR|^EEXIST/, "a part of its path is not a folder"]
 ]
 
+/** The error of the database or the system, however many of ours are around it. */
+const originOf = (cause: unknown): unknown =>
+  cause instanceof Error && cause.cause instanceof Error ? originOf(cause.cause) : cause
+
 const codeOfCause = (cause: unknown): string =>
-  cause instanceof SqlError.SqlError
-    ? codeOf(cause)
-    : cause instanceof Error && "code" in cause && typeof cause.code === "string"
-    ? cause.code
-    : ""
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
 
 /** One line that names what is wrong, with the original beside it. */
 export const openFailed = (filename: string) => (cause: unknown): StoreOpenFailed => {
-  const code = codeOfCause(cause)
+  const origin = originOf(cause)
+  const code = codeOfCause(origin)
   const known = reasons.find(([pattern]) => pattern.test(code))?.[1]
-  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-  const message = inner instanceof Error ? inner.message.split("\n", 1)[0] ?? "" : "unknown cause"
+  const message = origin instanceof Error ? origin.message.split("\n", 1)[0] ?? "" : "unknown cause"
   return new StoreOpenFailed({ filename, reason: known === undefined ? message : `${known} (${message})`, cause })
 }
 

@@ -34,7 +34,11 @@ const lock = (filename: string): Effect.Effect<boolean, StoreOpenFailed | StoreO
   Effect.gen(function*() {
     const file = lockFileOf(filename)
     const before = DatabaseFile.identityOf(file)
-    const client = yield* DatabaseFile.connect({ filename: file })
+    const client = yield* Effect.mapError(
+      DatabaseFile.connect({ filename: file }),
+      // The user's file is the one they know.
+      ({ cause }) => DatabaseFile.openFailed(filename)(cause)
+    )
     const failed = (error: SqlError.SqlError) => DatabaseFile.openFailed(filename)(error)
     const connection = yield* Effect.mapError(client.reserve, failed)
     const run = (text: string) => attempt(() => connection.executeUnprepared(text, [], undefined))

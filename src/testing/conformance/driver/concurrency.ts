@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Input from "../../../schema/Input.js"
 import type { AcceptOutcome } from "../../../schema/Report.js"
-import type { Service } from "../../../services/Driver.js"
+import * as Driver from "../../../services/Driver.js"
 import { check, expectEqual } from "../../Conformance.js"
 import * as F from "./fixtures.js"
 
@@ -148,7 +148,7 @@ const neighbours = [
 ]
 
 /** A driver that is committing a boundary until `go`; the boundary's fiber. */
-const committing = (driver: Service) =>
+const committing = (driver: Driver.Service) =>
   Effect.gen(function*() {
     const { runId } = yield* F.running(driver)
     const started = yield* Deferred.make<void>()
@@ -238,6 +238,12 @@ const table = [
       const found = yield* Effect.all(Array.from({ length: 20 }, () => drivers.get(id)), atOnce)
       yield* check(found.every((one) => one === found[0]), "all are the same")
       yield* check((yield* drivers.get(id)) === found[0], "and later ones")
+    })),
+  F.make("two mentions of a runtime's layer are the same driver", (driver, drivers) =>
+    Effect.gen(function*() {
+      const mention = Effect.provide(Driver.Driver, Driver.layer(driver.runtimeId))
+      const found = yield* Effect.provideService(Effect.all([mention, mention]), Driver.Drivers, drivers)
+      yield* check(found.every((one) => one === driver), "both are the driver that is there")
     })),
   F.make(
     "a caller that is interrupted while a runtime is opened takes no other's driver with it",
