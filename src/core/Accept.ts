@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import { Destroyed, NotReady, QueueFull } from "../schema/DriverError.js"
-import type { IdempotencyKey, InputId, Stamp } from "../schema/Ids.js"
+import type { BatchId, IdempotencyKey, InputId, Stamp } from "../schema/Ids.js"
 import { type Input, kindOf } from "../schema/Input.js"
 import type { InputHead } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
@@ -81,6 +81,7 @@ export const accept =
       run: null,
       receipt: null,
       readyAt: input.header.deliverAt !== undefined && input.header.deliverAt > now ? input.header.deliverAt : null,
+      deliverAt: input.header.deliverAt ?? null,
       hold: null,
       recorded: false,
       outcome: null,
@@ -141,18 +142,18 @@ const consumedAtOnce = (step: Step, head: InputHead, payload: string): Transitio
   })
 }
 
-/** The older input of the same scope, when it can still be replaced: what has a receipt has begun to act. */
+/** Its batch has committed something, or a run has had it: it can no longer be as if it had never been. */
+export const hasActed = (head: InputHead): boolean => head.receipt !== null || head.recorded
+
+/** The older input of the same scope, when it can still be replaced. */
 const replaceable = (state: State.DriverState, head: InputHead): InputHead | undefined => {
   const scope = State.scopeOf(head)
   if (scope === undefined) return undefined
   const older = State.newestOf(state, scope)
-  return older !== undefined && canApply(older.phase, "supersede") && older.receipt === null ? older : undefined
+  return older !== undefined && canApply(older.phase, "supersede") && !hasActed(older) ? older : undefined
 }
 
-/**
- * Ends an input in favour of a newer one. Its batch, if it was in one, has lost a member without having committed
- * anything: it is dissolved, so that no key stands for two different sets of inputs.
- */
+/** Ends an input in favour of a newer one. */
 export const replace = (step: Step, older: InputHead, newer: InputHead, how: "coalesce" | "supersede"): void => {
   const batch = older.batch
   if (how === "coalesce") {
@@ -168,6 +169,11 @@ export const replace = (step: Step, older: InputHead, newer: InputHead, how: "co
       by: newer.id
     })
   }
+  dissolve(step, batch)
+}
+
+/** A batch that has lost a member and committed nothing: no key may stand for two different sets of inputs. */
+export const dissolve = (step: Step, batch: BatchId | null): void => {
   if (batch === null) return
   for (const member of State.members(step.state, batch)) step.amend(member, { batch: null })
 }

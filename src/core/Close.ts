@@ -10,14 +10,14 @@
  */
 import * as Either from "effect/Either"
 import { UnknownInput } from "../schema/DriverError.js"
-import type { InputId, RunId, Stamp } from "../schema/Ids.js"
+import type { InputId, RunId } from "../schema/Ids.js"
 import type { AbandonReason, Failure, HoldReason, InputHead } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
 import { RunNotOpen } from "../schema/StoreError.js"
-import { replace } from "./Accept.js"
+import { hasActed, replace } from "./Accept.js"
 import { canApply } from "./InputLifecycle.js"
 import * as State from "./State.js"
-import { Step, type Transition } from "./Step.js"
+import { type Decide, Step } from "./Step.js"
 
 export type CloseCommand =
   | {
@@ -37,8 +37,6 @@ export interface CloseReply {
   readonly requeued: ReadonlyArray<InputId>
   readonly abandoned: ReadonlyArray<InputId>
 }
-
-type Decide<A, E> = (state: State.DriverState, stamp: Stamp, now: number) => Either.Either<Transition<A>, E>
 
 export const close = (command: CloseCommand, limits: Limits): Decide<CloseReply, RunNotOpen> => (state, stamp, now) => {
   if (state.run?.id !== command.runId) {
@@ -72,7 +70,10 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
         const failed = { ...head, failure: command.failure }
         if (dead) {
           abandoned.push(head.id)
-          step.abandon(failed, { _tag: "max_attempts_exhausted", attempts: head.attempt })
+          step.abandon(failed, {
+            _tag: command.recoverable ? "max_attempts_exhausted" : "failed",
+            attempts: head.attempt
+          })
         } else requeue(step, failed, { ...receipt, readyAt: command.visibleAt })
       }
       break
@@ -129,7 +130,7 @@ export const dropReplaced = (step: Step, heads: ReadonlyArray<InputHead>): void 
   for (const { id } of heads) {
     const head = State.get(step.state, id)
     const scope = head && State.scopeOf(head)
-    if (head === undefined || scope === undefined || head.receipt !== null || !canApply(head.phase, "supersede")) {
+    if (head === undefined || scope === undefined || hasActed(head) || !canApply(head.phase, "supersede")) {
       continue
     }
     const newer = State.newestOf(step.state, scope)
@@ -153,6 +154,8 @@ export const holdInput =
       step.move(head, "hold", { hold: command.reason, readyAt: command.until })
       step.emit({ _tag: "input.held", inputId: head.id, reason: command.reason, until: command.until })
     }
+    // The earliest time at which something is ready may have changed.
+    if (command.until !== null) step.wake("wake_loop")
     return Either.right(step.finish(undefined))
   }
 
@@ -162,7 +165,9 @@ export const release = (inputId: InputId): Decide<void, UnknownInput> => (state,
   const found = whole(state, inputId, (head) => head.phase === "held")
   if (Either.isLeft(found)) return Either.left(found.left)
   for (const head of found.right) {
-    step.move(head, "requeue", { hold: null, readyAt: null })
+    // A delay that the sender asked for outlasts the hold.
+    const delayed = head.deliverAt !== null && head.deliverAt > now
+    step.move(head, "requeue", { hold: null, readyAt: delayed ? head.deliverAt : null })
     step.emit({ _tag: "input.released", inputId: head.id })
   }
   dropReplaced(step, found.right)

@@ -3,7 +3,7 @@
  */
 import * as Either from "effect/Either"
 import { Destroyed, NotReady, RunInProgress } from "../schema/DriverError.js"
-import type { SessionId, Stamp } from "../schema/Ids.js"
+import type { SessionId } from "../schema/Ids.js"
 import type { AbandonReason } from "../schema/InputState.js"
 import type { Json } from "../schema/Json.js"
 import type { Limits } from "../schema/Limits.js"
@@ -15,11 +15,9 @@ import { emptySession, type Sha256 } from "./Digests.js"
 import * as Lifecycle from "./Lifecycle.js"
 import * as Session from "./Session.js"
 import * as State from "./State.js"
-import { Step, type Transition } from "./Step.js"
+import { type Decide, Step } from "./Step.js"
 
 export type ControlRefusal = NotReady | Destroyed | RunInProgress
-
-export type Decide<A, E> = (state: State.DriverState, stamp: Stamp, now: number) => Either.Either<Transition<A>, E>
 
 /** The table first, then the run: nothing has changed when a command is refused. */
 const control = <A>(
@@ -165,6 +163,8 @@ export const changeSession =
           expected: undefined,
           rewrite: null
         })
+        // What is not in the transcript any more goes in again with the next boundary that covers it.
+        for (const head of State.activeHeads(state)) if (head.recorded) step.amend(head, { recorded: false })
         step.emit({ _tag: "session.cleared" })
       }
       return Either.right(step.finish(step.state.session))
@@ -172,8 +172,8 @@ export const changeSession =
     if (Session.isEmpty(delta)) return Either.right(step.finish(state.session))
     const parent = Session.parentOf(sha256, state.session, delta.sessionId ?? command.sessionId)
     step.changeSession(Session.write({ sha256, parent, delta, recorded: [], runId: null, now }))
-    const { revision, version } = step.state.session!
+    const { length, revision, version } = step.state.session!
     if (delta.rewrite !== undefined) step.emit({ _tag: "session.rewritten", revision, reason: delta.rewrite.reason })
-    else step.emit({ _tag: "session.snapshot_changed", version })
+    else step.emit({ _tag: "session.changed", version, messages: { start: parent.length, end: length } })
     return Either.right(step.finish(step.state.session))
   }

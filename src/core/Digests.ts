@@ -2,7 +2,7 @@
  * What is hashed, and over which bytes. The hash function itself is given: the core computes with it, and knows none.
  */
 import * as Either from "effect/Either"
-import { canonicalMediaType } from "../schema/Blob.js"
+import { BlobId, canonicalMediaType } from "../schema/Blob.js"
 import type { Block } from "../schema/Content.js"
 import type { SessionId } from "../schema/Ids.js"
 import type { Input } from "../schema/Input.js"
@@ -21,8 +21,8 @@ export const firstRevision = (sha256: Sha256, sessionId: SessionId): Revision =>
 export const nextRevision = (sha256: Sha256, revision: Revision, message: string): Revision =>
   sha256(bytesOf(revision), message) as Revision
 
-export const blobId = (sha256: Sha256, bytes: Uint8Array, mediaType: string): string =>
-  `sha256:${sha256(canonicalMediaType(mediaType), Uint8Array.of(0), bytes)}`
+export const blobId = (sha256: Sha256, bytes: Uint8Array, mediaType: string): BlobId =>
+  BlobId.make(`sha256:${sha256(canonicalMediaType(mediaType), Uint8Array.of(0), bytes)}`)
 
 /** Inline bytes count as the blob they would be, so that it makes no difference who externalised them. */
 const addressed = (sha256: Sha256) => (block: Block): unknown =>
@@ -33,11 +33,11 @@ const addressed = (sha256: Sha256) => (block: Block): unknown =>
   }
 
 /**
- * Names what was asked: kind, source, content and keys. Ids and times are not part of it, so a caller may try again
- * with another id or later.
+ * Names what was asked: kind, source, content with its hints, keys, durability and visibility. Ids and times are not
+ * part of it, so a caller may try again with another id, or later.
  */
 export const payloadDigest = (sha256: Sha256, input: Input): Either.Either<string, NotCanonical> => {
-  const { at: _at, id: _id, ...header } = input.header
+  const { at: _at, deliverAt: _deliverAt, id: _id, ...header } = input.header
   const content = "content" in input && input.content !== undefined ? input.content.map(addressed(sha256)) : undefined
   return Either.map(canonical({ ...input, header, content }), (text) => sha256(text))
 }

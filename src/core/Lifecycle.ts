@@ -60,8 +60,13 @@ export const fresh: LifecycleRecord = {
   binding: unbound
 }
 
-/** The same facts under a new owner. The executor of the old one is gone with it. */
-export const rebind = (record: LifecycleRecord, token: Token): LifecycleRecord => ({
+/** The same facts under a new token. The executor of another process is gone with it. */
+export const rebind = (record: LifecycleRecord, token: Token, sameProcess = false): LifecycleRecord => ({
   ...record,
-  binding: { ...record.binding, agentRuntimeId: null, fenceToken: token.epoch, runtimeEpochId: token.claimId }
+  binding: {
+    ...record.binding,
+    agentRuntimeId: sameProcess ? record.binding.agentRuntimeId : null,
+    fenceToken: token.epoch,
+    runtimeEpochId: token.claimId
+  }
 })

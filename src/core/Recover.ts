@@ -16,6 +16,7 @@ import type { OpenRun } from "../schema/Run.js"
 import type { LifecycleRecord } from "../schema/Runtime.js"
 import type { SessionHead } from "../schema/Session.js"
 import { RecordCorrupt } from "../schema/StoreError.js"
+import { dissolve } from "./Accept.js"
 import { dropReplaced, exhausted, lastReceipt, requeue } from "./Close.js"
 import * as Lifecycle from "./Lifecycle.js"
 import * as State from "./State.js"
@@ -37,17 +38,20 @@ export interface Found {
 export interface RecoverCommand {
   readonly runtimeId: RuntimeId
   readonly inDoubt: InDoubt
-  /** The process that accepted them goes on, and ephemeral inputs with it. */
+  /** The process goes on, and with it ephemeral inputs and the executor. */
   readonly sameProcess?: boolean
 }
 
-const lostFailure: Failure = { tag: "ProcessEnded", message: "the process ended while the run was open" }
+const lostFailure = (sameProcess: boolean): Failure =>
+  sameProcess
+    ? { tag: "RuntimeRecovered", message: "the runtime was recovered while the run was open" }
+    : { tag: "ProcessEnded", message: "the process ended while the run was open" }
 
 export const recover =
   (command: RecoverCommand, found: Found, limits: Limits) =>
   (stamp: Stamp, now: number): Either.Either<Transition<RecoveryReport>, RecordCorrupt> => {
     const { inDoubt, runtimeId, sameProcess = false } = command
-    const record = Lifecycle.rebind(found.lifecycle ?? Lifecycle.fresh, stamp.token)
+    const record = Lifecycle.rebind(found.lifecycle ?? Lifecycle.fresh, stamp.token, sameProcess)
     const phase = Lifecycle.phaseOf(record.runtimeState)
     if (phase === "destroyed" && found.inputs.length > 0) {
       return Either.left(
@@ -67,9 +71,11 @@ export const recover =
     const tally = { requeued: 0, consumed: 0, abandoned: 0 }
     const lost = lastReceipt(step)
     const dead = exhausted(State.batchOfRun(state), limits)
-    for (const head of found.inputs) normalize(step, head, { found, inDoubt, sameProcess, limits, lost, dead, tally })
+    const judgement = { found, inDoubt, sameProcess, limits, lost, dead, broken: new Set<InputHead["batch"]>(), tally }
+    for (const head of found.inputs) normalize(step, head, judgement)
     if (found.run !== null) step.emit({ _tag: "run.lost", runId: found.run.id })
     step.lifecycle({ run: null })
+    for (const batch of judgement.broken) dissolve(step, batch)
     dropReplaced(step, State.activeHeads(step.state))
     if (State.hasReady(step.state)) step.wake("wake_loop")
     return Either.right(step.finish({
@@ -88,14 +94,18 @@ interface Judgement {
   readonly lost: Partial<Pick<InputHead, "receipt">>
   /** The lost run was its batch's last attempt. */
   readonly dead: boolean
+  /** Batches that lost a member before they committed anything. */
+  readonly broken: Set<InputHead["batch"]>
   readonly tally: { requeued: number; consumed: number; abandoned: number }
 }
 
 const normalize = (step: Step, head: InputHead, judgement: Judgement): void => {
-  const { found, sameProcess, tally } = judgement
+  const { broken, found, sameProcess, tally } = judgement
   if (head.durability === "ephemeral" && !sameProcess) {
     tally.abandoned++
-    return step.abandon(head, { _tag: "process_ended" })
+    step.abandon(head, { _tag: "process_ended" })
+    if (head.receipt === null) broken.add(head.batch)
+    return
   }
   switch (head.phase) {
     case "staged":
@@ -126,8 +136,8 @@ const recovered = (step: Step, head: InputHead, { tally }: Judgement): void => {
 const settleStaged = (step: Step, head: InputHead, judgement: Judgement): void => {
   const { dead, inDoubt, limits, lost, tally } = judgement
   const inBatch = head.batch !== null
-  const failed: InputHead = { ...head, failure: lostFailure }
-  if (inBatch ? dead : head.stagings >= limits.stagingsMax) {
+  const failed: InputHead = { ...head, failure: lostFailure(judgement.sameProcess) }
+  if (inBatch ? dead && inDoubt === "retry" : head.stagings >= limits.stagingsMax) {
     tally.abandoned++
     return step.abandon(failed, { _tag: "max_attempts_exhausted", attempts: head.attempt })
   }

@@ -38,6 +38,7 @@ export interface HeadRow {
 export interface InputHeadRow extends HeadRow {
   readonly sequence: number
   readonly acceptedAt: number
+  readonly deliverAt: number | null
   readonly kind: string
   readonly durability: string
   readonly lane: string | null

@@ -15,8 +15,8 @@ export interface Delta {
   readonly expected?: Uint8Array | null
   readonly rewrite?: RewriteDraft & {
     readonly replacement: ReadonlyArray<string>
-    /** The revision of the messages before the selection. */
-    readonly keepRevision: Revision
+    /** The revision of the messages before the selection; `null` in a delta that is only compared. */
+    readonly keepRevision: Revision | null
     /** The messages behind the selection. */
     readonly tail: ReadonlyArray<string>
   }

@@ -120,7 +120,8 @@ const open = (
     step.move(head, "stage", {
       batch: batchId,
       run: runId,
-      attempt,
+      // Each is charged for itself: members of a dissolved batch have been tried before.
+      attempt: head.attempt + 1,
       stagings: head.stagings + 1,
       readyAt: null,
       hold: null
@@ -145,7 +146,7 @@ const open = (
 const openTurns = (state: State.DriverState, except: BatchId): ReadonlyArray<OpenTurn> => {
   const turns: Array<OpenTurn> = []
   for (const batchId of HashMap.keys(state.batches)) {
-    const receipt = State.members(state, batchId)[0]?.receipt ?? null
+    const receipt = State.firstOf(state, batchId)?.receipt ?? null
     if (receipt !== null && batchId !== except) turns.push({ batchId, ...receipt })
   }
   return turns

@@ -267,6 +267,15 @@ export const members = (state: DriverState, batch: BatchId): ReadonlyArray<Input
     onSome: (ids) => heads(state, SortedMap.values(ids))
   })
 
+/** What a batch's members have in common can be read off the first of them. */
+export const firstOf = (state: DriverState, batch: BatchId): InputHead | undefined =>
+  Option.getOrUndefined(
+    HashMap.get(state.batches, batch).pipe(
+      Option.flatMap(SortedMap.headOption),
+      Option.flatMap(([, id]) => HashMap.get(state.active, id))
+    )
+  )
+
 /** The open run's batch, in order. */
 export const batchOfRun = (state: DriverState): ReadonlyArray<InputHead> =>
   state.run === null ? [] : members(state, state.run.batch)

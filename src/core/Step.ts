@@ -2,6 +2,7 @@
  * One command under decision. Commands are written as a sequence of moves on a draft; what comes out is a value: the
  * next state, and exactly the rows, events and the signal that changed.
  */
+import type * as Either from "effect/Either"
 import type { Stamp } from "../schema/Ids.js"
 import type { InputHead, TerminalOutcome } from "../schema/InputState.js"
 import { isTerminal } from "../schema/InputState.js"
@@ -19,6 +20,9 @@ export interface Transition<out A> {
   readonly signal: WakeSignal
   readonly reply: A
 }
+
+/** How commands are written: on a state, under the stamp of their commit, at a time. */
+export type Decide<A, E> = (state: DriverState, stamp: Stamp, now: number) => Either.Either<Transition<A>, E>
 
 export class Step {
   state: DriverState
@@ -117,8 +121,8 @@ export class Step {
   }
 
   finish<A>(reply: A): Transition<A> {
-    const from = State.runtimeState(this.before)
-    const to = State.runtimeState(this.state)
+    const from = State.storedState(this.before)
+    const to = State.storedState(this.state)
     // Starting and ending a run have events of their own.
     const byRunAlone = this.before.phase === this.state.phase && (from === "running" || to === "running")
     if (from !== to && this.lifecycleChanged && !byRunAlone) {

@@ -12,6 +12,8 @@ import * as IdGeneratorUuid from "./IdGeneratorUuid.js"
 import * as RuntimeStoreMemory from "./RuntimeStoreMemory.js"
 
 /**
+ * As `layer`, with limits of the application's; one that is not named keeps its default.
+ *
  * @since 0.1.0
  * @category layers
  */
@@ -22,6 +24,21 @@ export const layerWith = (options: DriverPersistent.Options): Layer.Layer<Driver
   )
 
 /**
+ * Drivers with default limits. What they have accepted ends with the scope, and the store is nobody else's to read.
+ *
+ * @example
+ * ```ts
+ * import { Driver, DriverEphemeral, Input } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const drivers = yield* Driver.Drivers
+ *   const scratch = yield* drivers.get("scratch")
+ *   yield* scratch.accept(Input.prompt("Summarize this page"))
+ *   return yield* scratch.stage()
+ * }).pipe(Effect.provide(DriverEphemeral.layer))
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

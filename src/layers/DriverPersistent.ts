@@ -20,6 +20,22 @@ import * as drivers from "./driver/drivers.js"
 export interface Options extends drivers.Options {}
 
 /**
+ * Drivers with limits of the application's. A limit that is not named keeps its default; none of them is checked here.
+ *
+ * @example
+ * ```ts
+ * import { DriverPersistent, IdGeneratorUuid } from "effect-burrow"
+ * import { BlobStoreSql, DigestNode, RuntimeStoreSqlite } from "effect-burrow/sqlite"
+ * import * as Layer from "effect/Layer"
+ *
+ * // A run that dies in the middle waits for a person, instead of being tried again.
+ * const drivers = DriverPersistent.layerWith({ inDoubt: "hold", limits: { queueDepthMax: 500 } }).pipe(
+ *   Layer.provide(BlobStoreSql.layer()),
+ *   Layer.provide(RuntimeStoreSqlite.layer({ filename: "burrow.db" })),
+ *   Layer.provide([DigestNode.layer, IdGeneratorUuid.layer])
+ * )
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -19,6 +19,18 @@ export const layerWith = (options: FromEncoded.Options): Layer.Layer<RuntimeStor
   Layer.scoped(RuntimeStore, Effect.flatMap(MemoryStore.make, (encoded) => FromEncoded.make(encoded, options)))
 
 /**
+ * A fresh store for each time the layer is built, with the default bounds of a transaction.
+ *
+ * @example
+ * ```ts
+ * import { RuntimeStore, RuntimeStoreMemory } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ *
+ * const runtimes = Effect.flatMap(RuntimeStore.RuntimeStore, (store) => store.loadRuntimes()).pipe(
+ *   Effect.provide(RuntimeStoreMemory.layer)
+ * ) // []
+ * ```
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -17,6 +17,9 @@ import * as FromEncoded from "../services/RuntimeStoreFromEncoded.js"
 import * as open from "./sqlite/open.js"
 
 /**
+ * Where the file is, how long another connection's lock is waited for, and the bounds of one transaction; all times are
+ * in milliseconds.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -27,6 +30,21 @@ export interface Options extends open.OwnerOptions, FromEncoded.Options {}
  * `StoreOwned`; the lock ends with the scope, and with the process however it ends.
  *
  * The `SqlClient` is the store's own: what is written through it inside `alongside` is part of the boundary's commit.
+ *
+ * @example
+ * ```ts
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import { RuntimeStore } from "effect-burrow"
+ * import { RuntimeStoreSqlite } from "effect-burrow/sqlite"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const sql = yield* SqlClient.SqlClient
+ *   yield* sql`CREATE TABLE IF NOT EXISTS payments (invoice TEXT PRIMARY KEY, cents INTEGER NOT NULL)`
+ *   const store = yield* RuntimeStore.RuntimeStore
+ *   return yield* store.loadPendingRuntimes()
+ * }).pipe(Effect.provide(RuntimeStoreSqlite.layer({ filename: "burrow.db" })))
+ * ```
  *
  * @since 0.1.0
  * @category layers

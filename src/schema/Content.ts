@@ -17,17 +17,23 @@ export const Source = Schema.Union(
   Schema.TaggedStruct("blob", { blobId: BlobId })
 )
 /**
+ * `inline` may become `blob` on its way into the row, above `blockInlineBytesMax`; a staged run has it inline again.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Source = typeof Source.Type
 
 /**
+ * A block of text. Its bytes count towards `inputBytesMax`, and it has no blob of its own.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Text = Schema.TaggedStruct("text", { text: Schema.String })
 /**
+ * The one block without a media type; `text` makes it.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -36,27 +42,37 @@ export interface Text extends Schema.Schema.Type<typeof Text> {}
 const media = { mediaType: Schema.NonEmptyString, source: Source }
 
 /**
+ * A picture, by media type such as `image/png`. Nothing here decodes it.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Image = Schema.TaggedStruct("image", media)
 /**
+ * Sound, by media type such as `audio/wav`. Nothing here decodes it.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Audio = Schema.TaggedStruct("audio", media)
 /**
+ * Any other bytes. `name` is for people and finds nothing: the blob's id does.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const File = Schema.TaggedStruct("file", { ...media, name: Schema.optionalWith(Schema.String, { exact: true }) })
 
 /**
+ * One piece of content, told apart by `_tag`.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Block = Schema.Union(Text, Image, Audio, File)
 /**
+ * Messages of the default shape hold the same blocks, so that an input's content can enter the transcript unchanged.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -70,19 +86,35 @@ export type Block = typeof Block.Type
 export type MediaBlock = Exclude<Block, Text>
 
 /**
- * The content of an input: one or more blocks.
+ * The content of an input or a message: its blocks.
+ *
+ * @example
+ * ```ts
+ * import { type Content, Input } from "effect-burrow"
+ *
+ * const photo = (png: Uint8Array): Content.Content => [
+ *   { _tag: "text", text: "What can I cook with this?" },
+ *   { _tag: "image", mediaType: "image/png", source: { _tag: "inline", data: png } }
+ * ]
+ *
+ * const input = (png: Uint8Array) => Input.prompt(photo(png))
+ * ```
  *
  * @since 0.1.0
  * @category schemas
  */
 export const Content = Schema.Array(Block)
 /**
+ * In reading order. It may be empty: such a prompt becomes no message.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Content = typeof Content.Type
 
 /**
+ * A text block with exactly this text.
+ *
  * @since 0.1.0
  * @category constructors
  */

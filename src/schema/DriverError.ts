@@ -58,7 +58,8 @@ export class RunInProgress extends Schema.TaggedError<RunInProgress>()("RunInPro
 }
 
 /**
- * Another owner claimed the runtime; this driver writes nothing any more until `takeOver`.
+ * Another owner claimed the runtime, or nobody knows whether (`by` is `null`); this driver writes nothing any more until
+ * `takeOver`.
  *
  * @since 0.1.0
  * @category errors
@@ -69,9 +70,9 @@ export class OwnershipLost extends Schema.TaggedError<OwnershipLost>()("Ownershi
 }) {
   readonly retryable = false
   override get message(): string {
-    return `Runtime ${this.runtimeId} was claimed by another owner (epoch ${
-      this.by ?? "unknown"
-    }). Take it over to go on.`
+    return this.by === null
+      ? `What runtime ${this.runtimeId} holds is not known here any more. Take it over to go on.`
+      : `Runtime ${this.runtimeId} was claimed by another owner (epoch ${this.by}). Take it over to go on.`
   }
 }
 

@@ -50,6 +50,22 @@ export interface Envelope<A> {
  * of version `v + 1`; there is one for every older version that can still be read, and it is pure and total on records
  * of its version.
  *
+ * @example
+ * ```ts
+ * import { Envelope } from "effect-burrow"
+ * import * as Schema from "effect/Schema"
+ *
+ * const recipe = Envelope.make({
+ *   kind: "recipe",
+ *   version: 2,
+ *   schema: Schema.Struct({ name: Schema.String, minutes: Schema.NullOr(Schema.Number) }),
+ *   upcasters: { 1: (value) => ({ name: value as string, minutes: null }) } // version 1 was the name alone
+ * })
+ *
+ * const old = recipe.decode(`{"kind":"recipe","version":1,"value":"Omelette"}`)
+ * // right: { name: "Omelette", minutes: null }
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */

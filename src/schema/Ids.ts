@@ -5,8 +5,13 @@
  */
 import * as Schema from "effect/Schema"
 
-/** No lone surrogate and no NUL: what every store can keep and give back unchanged. */
-const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes("\u0000")
+/**
+ * No lone surrogate and no NUL: what every store can keep and give back unchanged.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes("\u0000")
 
 const storable = (name: string) =>
   Schema.NonEmptyString.pipe(
@@ -22,11 +27,23 @@ const uuidV7 = Schema.String.pipe(
 /**
  * The name of one agent's durable inbox; it survives restarts. Any non-empty text.
  *
+ * @example
+ * ```ts
+ * import { Ids } from "effect-burrow"
+ * import * as Schema from "effect/Schema"
+ *
+ * const ana = Ids.RuntimeId.make("ana") // throws when the text cannot be one
+ * const parse = Schema.decodeUnknownEither(Ids.RuntimeId) // for text from outside
+ * ```
+ *
  * @since 0.1.0
  * @category ids
  */
 export const RuntimeId = storable("a runtime id").pipe(Schema.brand("effect-burrow/RuntimeId"))
 /**
+ * Branded, so that no other text passes for one. `Drivers.get` takes plain text too, and answers `InvalidInput` when it
+ * is empty, not storable, or longer than `idLengthMax` UTF-16 code units.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -40,6 +57,8 @@ export type RuntimeId = typeof RuntimeId.Type
  */
 export const InputId = uuidV7.pipe(Schema.brand("effect-burrow/InputId"))
 /**
+ * What `accept` answers. A plain `id` in a draft's header becomes one when the driver has checked it.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -53,6 +72,9 @@ export type InputId = typeof InputId.Type
  */
 export const RunId = uuidV7.pipe(Schema.brand("effect-burrow/RunId"))
 /**
+ * What `stage` answers. Every command on a run names it, so that the executor of a run that was lost cannot touch the
+ * next attempt: it gets `RunNotOpen`.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -67,6 +89,8 @@ export type RunId = typeof RunId.Type
  */
 export const BatchId = Schema.NonEmptyString.pipe(Schema.brand("effect-burrow/BatchId"))
 /**
+ * The same over all attempts, so it is what calls to the outside take as their idempotency key.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -80,6 +104,8 @@ export type BatchId = typeof BatchId.Type
  */
 export const ClaimId = uuidV7.pipe(Schema.brand("effect-burrow/ClaimId"))
 /**
+ * Compared together with the epoch by every write of a runtime's rows.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -93,6 +119,8 @@ export type ClaimId = typeof ClaimId.Type
  */
 export const SessionId = storable("a session id").pipe(Schema.brand("effect-burrow/SessionId"))
 /**
+ * The driver makes one for the first change that names none, and keeps it from then on.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -106,6 +134,8 @@ export type SessionId = typeof SessionId.Type
  */
 export const IdempotencyKey = storable("an idempotency key").pipe(Schema.brand("effect-burrow/IdempotencyKey"))
 /**
+ * At most `keyLengthMax` UTF-16 code units, which the driver checks and the schema does not.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -119,6 +149,8 @@ export type IdempotencyKey = typeof IdempotencyKey.Type
  */
 export const SupersessionKey = storable("a supersession key").pipe(Schema.brand("effect-burrow/SupersessionKey"))
 /**
+ * At most `keyLengthMax` UTF-16 code units. An input that a run has staged or acted on is not replaced.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -148,6 +180,8 @@ export const EpochMillis = Schema.Number.pipe(Schema.finite(), Schema.between(0,
  */
 export const Token = Schema.Struct({ epoch: Sequence, claimId: ClaimId })
 /**
+ * Held by the driver that claimed the runtime, and part of every stamp.
+ *
  * @since 0.1.0
  * @category ids
  */
@@ -164,9 +198,3 @@ export interface Stamp {
   readonly token: Token
   readonly n: number
 }
-
-/**
- * @since 0.1.0
- * @category ids
- */
-export const sameToken = (a: Token, b: Token): boolean => a.epoch === b.epoch && a.claimId === b.claimId

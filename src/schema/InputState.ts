@@ -27,6 +27,8 @@ export const Phase = Schema.Literal(
   "applied_pending_consumption"
 )
 /**
+ * `consumed`, `superseded`, `coalesced` and `abandoned` are terminal and are never left (I8).
+ *
  * @since 0.1.0
  * @category models
  */
@@ -40,6 +42,8 @@ export type Phase = typeof Phase.Type
  */
 export const Failure = Schema.Struct({ tag: Schema.String, message: Schema.String })
 /**
+ * Text alone, since it outlives the process and the class that failed.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -58,12 +62,16 @@ export const AbandonReason = Schema.Union(
   Schema.TaggedStruct("destroyed", {}),
   Schema.TaggedStruct("cancelled", { reason: Schema.String }),
   Schema.TaggedStruct("max_attempts_exhausted", { attempts: Schema.NonNegativeInt }),
+  /** The executor said that trying again cannot help. */
+  Schema.TaggedStruct("failed", { attempts: Schema.NonNegativeInt }),
   /** The owning process ended, and the input was `ephemeral`. */
   Schema.TaggedStruct("process_ended", {}),
   /** The run died in the middle, and the application's policy is to settle instead of trying again. */
   Schema.TaggedStruct("outcome_unknown", {})
 )
 /**
+ * `max_attempts_exhausted` and `failed` are the dead letters, which `RuntimeStore.loadDeadLetters` lists.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -86,6 +94,9 @@ export const TerminalOutcome = Schema.Union(
   Schema.TaggedStruct("abandoned", { reason: AbandonReason })
 )
 /**
+ * Tells where to look next: at the run that consumed the input, at the input that took its place, or at the reason it
+ * was given up for.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -99,6 +110,9 @@ export type TerminalOutcome = typeof TerminalOutcome.Type
  */
 export const HoldReason = Schema.Literal("question", "in_doubt", "undecodable", "operator")
 /**
+ * The library itself holds as `in_doubt`, when a run was lost and the policy says so; the others are for callers of
+ * `hold` and `holdInput`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -110,6 +124,7 @@ export type HoldReason = typeof HoldReason.Type
  *
  * - `sequence`: number of the accept event, which is also the input's place in its lane. It never changes.
  * - `readyAt`: not before this time (backoff, `deliverAt`, the deadline of a hold); `null` in a hold without deadline.
+ * - `deliverAt`: not before this time at all, whatever else has held it up.
  * - `attempt`, `stagings`: attempts charged to the input, and how often it was handed to a run at all.
  * - `batch`: set at staging, kept over all attempts.
  * - `run`: the run it is staged under, or the one that consumed it.
@@ -137,6 +152,7 @@ export const InputHead = Schema.Struct({
   run: Schema.NullOr(RunId),
   receipt: Schema.NullOr(Schema.Struct({ runId: RunId, sequence: Sequence })),
   readyAt: Schema.NullOr(EpochMillis),
+  deliverAt: Schema.NullOr(EpochMillis),
   hold: Schema.NullOr(HoldReason),
   recorded: Schema.Boolean,
   outcome: Schema.NullOr(TerminalOutcome),
@@ -144,12 +160,26 @@ export const InputHead = Schema.Struct({
   updatedAt: EpochMillis
 })
 /**
+ * The input as it was when it was asked for: a head that was handed out does not change.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface InputHead extends Schema.Schema.Type<typeof InputHead> {}
 
 /**
+ * Whether the input has ended, for good (I8). The phases of foreign data are not terminal: recovery settles them.
+ *
+ * @example
+ * ```ts
+ * import { type Driver, type Ids, InputState } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ *
+ * const isDone = (driver: Driver.Service, inputId: Ids.InputId) =>
+ *   Effect.map(driver.inputState(inputId), Option.exists(InputState.isTerminal))
+ * ```
+ *
  * @since 0.1.0
  * @category predicates
  */

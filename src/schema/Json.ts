@@ -8,6 +8,8 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 
 /**
+ * What JSON can say, as far as types can tell: `canonical` finds the rest, non-finite numbers and lone surrogates.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -42,6 +44,14 @@ const DEPTH_MAX = 512
  * The canonical JSON text of a value: keys sorted by UTF-16 code units, no white space, numbers as ECMAScript prints
  * them. Refused are values outside JSON (`undefined` among array items, bytes, functions, non-finite numbers), lone
  * surrogates, and nesting over 512 levels. Members that are `undefined` are left out, as `JSON.stringify` does.
+ *
+ * @example
+ * ```ts
+ * import { Json } from "effect-burrow"
+ *
+ * const a = Json.canonical({ to: "ana", cents: 1e3 }) // right: {"cents":1000,"to":"ana"}
+ * const b = Json.canonical({ cents: Number.NaN }) // left: cents is a non-finite number, which has no JSON form
+ * ```
  *
  * @since 0.1.0
  * @category encoding

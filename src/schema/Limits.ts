@@ -5,6 +5,9 @@
  */
 
 /**
+ * What one runtime may hold and one command may carry, each in the unit that its field names. What is over a limit is
+ * refused as `QueueFull`, `InputTooLarge` or `InvalidInput`, unless the field says what is done with it.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -25,12 +28,22 @@ export interface Limits {
   readonly batchInputsMax: number
   /** Attempts charged to an input before it is abandoned. */
   readonly attemptsMax: number
-  /** How often an input may be handed to a run at all, given-back ones included. */
+  /** How often an input may be handed to a run at all, steers handed to a running one included. */
   readonly stagingsMax: number
   /** Messages in one delta. */
   readonly appendMessagesMax: number
   /** Canonical text of all messages in one delta, in bytes. */
   readonly appendBytesMax: number
+  /** A run's result, in bytes of its canonical text. */
+  readonly resultBytesMax: number
+  /** Notes of one boundary. */
+  readonly notesMax: number
+  /** The value of a note, or the data of a published event, in bytes of its canonical text. */
+  readonly valueBytesMax: number
+  /** Silent intents of one runtime. */
+  readonly silentIntentsMax: number
+  /** A failure's tag and message and a cancel's reason are cut to this length, in UTF-16 code units. */
+  readonly failureLengthMax: number
   /** The opaque snapshot, in bytes. */
   readonly snapshotBytesMax: number
   /** Commands folded into one commit. */
@@ -40,6 +53,17 @@ export interface Limits {
 }
 
 /**
+ * The limits of drivers that were given none. `DriverPersistent.layerWith({ limits })` replaces single ones.
+ *
+ * @example
+ * ```ts
+ * import { DriverPersistent, Limits } from "effect-burrow"
+ *
+ * const drivers = DriverPersistent.layerWith({
+ *   limits: { queueDepthMax: 100, attemptsMax: Limits.defaults.attemptsMax + 2 }
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -55,6 +79,11 @@ export const defaults: Limits = {
   stagingsMax: 50,
   appendMessagesMax: 1_000,
   appendBytesMax: 8 * 1024 * 1024,
+  resultBytesMax: 1024 * 1024,
+  notesMax: 100,
+  valueBytesMax: 256 * 1024,
+  silentIntentsMax: 1_000,
+  failureLengthMax: 4_096,
   snapshotBytesMax: 64 * 1024 * 1024,
   foldCommandsMax: 128,
   inDoubtMillis: 5_000

@@ -46,6 +46,26 @@ export const DeviceFlow = Schema.Struct({
 })
 
 /**
+ * All flows that are under way, for all runtimes and providers. Expired ones stay until somebody writes without them.
+ *
+ * @example
+ * ```ts
+ * import { OAuthFlow, RuntimeStore } from "effect-burrow"
+ * import * as Clock from "effect/Clock"
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ *
+ * const dropExpired = Effect.gen(function*() {
+ *   const store = yield* RuntimeStore.RuntimeStore
+ *   const now = yield* Clock.currentTimeMillis
+ *   const isLive = (flow: { readonly expiresAt: number }) => flow.expiresAt > now
+ *   yield* store.updateAuthOAuthFlowSnapshot((found) => {
+ *     const { browser, device } = Option.getOrElse(found, () => OAuthFlow.empty)
+ *     return Effect.succeed({ browser: browser.filter(isLive), device: device.filter(isLive) })
+ *   })
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -54,12 +74,16 @@ export const OAuthFlowSnapshot = Schema.Struct({
   device: Schema.Array(DeviceFlow)
 })
 /**
+ * Its secrets are `Redacted` in memory and plain text in the store: who can read the file can read them.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface OAuthFlowSnapshot extends Schema.Schema.Type<typeof OAuthFlowSnapshot> {}
 
 /**
+ * No flow under way: what an update begins with while nothing is stored.
+ *
  * @since 0.1.0
  * @category constructors
  */

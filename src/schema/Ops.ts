@@ -10,12 +10,16 @@ import { Json } from "./Json.js"
 const optional = <A, I, R>(schema: Schema.Schema<A, I, R>) => Schema.optionalWith(schema, { exact: true })
 
 /**
+ * What the operation was begun for. It is kept for its owner; the library decides nothing by it.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const OperationKind = Schema.Literal("mob_member_child", "background_tool_op", "background_tool_capacity_slot")
 
 /**
+ * `provisioning`, `running` and `retiring` are under way; each of the others is also the tag of an `OperationOutcome`.
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -90,6 +94,20 @@ export const Operation = Schema.Struct({
 /**
  * What of a runtime's operations outlives the process. The feed keeps entries of operations that were evicted.
  *
+ * @example
+ * ```ts
+ * import { type Ids, RuntimeStore } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ *
+ * const unfinished = (runtimeId: Ids.RuntimeId) =>
+ *   Effect.gen(function*() {
+ *     const store = yield* RuntimeStore.RuntimeStore
+ *     const snapshot = Option.getOrUndefined(yield* store.loadOpsLifecycle(runtimeId))
+ *     return snapshot?.operations.filter((operation) => operation.outcome === null) ?? []
+ *   })
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -109,6 +127,8 @@ export const OpsSnapshot = Schema.Struct({
   cursors: Schema.Struct({ agentApplied: Sequence, runtimeObserved: Sequence, runtimeInjected: Sequence })
 })
 /**
+ * Written and read as a whole: `persistOpsLifecycle` overwrites the last one and merges nothing.
+ *
  * @since 0.1.0
  * @category models
  */

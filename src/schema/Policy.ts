@@ -13,6 +13,8 @@ import * as Schema from "effect/Schema"
  */
 export const Lane = Schema.Literal("queue", "steer")
 /**
+ * An input that is ignored is in none: `InputHead.lane` is then `null`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -30,6 +32,17 @@ export type Lane = typeof Lane.Type
  * - `recordTranscript`: whether its message enters the session.
  * - `reason`: the row of the policy table, or the override, that decided.
  *
+ * @example
+ * ```ts
+ * import type { Report } from "effect-burrow"
+ *
+ * const explain = (outcome: Report.AcceptOutcome): string =>
+ *   outcome._tag === "accepted"
+ *     // queue, because of table:prompt/idle
+ *     ? `${outcome.state.policy.route}, because of ${outcome.state.policy.reason}`
+ *     : outcome._tag
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -44,6 +57,8 @@ export const PolicyDecision = Schema.Struct({
   recordTranscript: Schema.Boolean
 })
 /**
+ * A later version of the policy does not change it: what was decided at admission holds for the input's life.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -19,6 +19,8 @@ export const RejectReason = Schema.Union(
   Schema.TaggedStruct("peer_response_terminal_invalid", { detail: Schema.String })
 )
 /**
+ * All are mistakes in the draft itself: the same draft is rejected again. `detail` is for people.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -29,6 +31,24 @@ export type RejectReason = typeof RejectReason.Type
  * - `deduplicated`: the key or id is known with the same payload; `existing` names the input that has it.
  * - `rejected`: nothing was written.
  *
+ * @example
+ * ```ts
+ * import { type Driver, Input } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ *
+ * const submit = (driver: Driver.Service, text: string, key: string) =>
+ *   Effect.map(driver.accept(Input.prompt(text, { idempotencyKey: key })), (outcome) => {
+ *     switch (outcome._tag) {
+ *       case "accepted":
+ *         return `202: ${outcome.inputId}`
+ *       case "deduplicated":
+ *         return `200: ${outcome.existing}`
+ *       case "rejected":
+ *         return `422: ${outcome.reason.detail}`
+ *     }
+ *   })
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -38,6 +58,9 @@ export const AcceptOutcome = Schema.Union(
   Schema.TaggedStruct("rejected", { inputId: InputId, reason: RejectReason })
 )
 /**
+ * An answer, not an error: the command is done in all three cases. `sequence` is the input's place in the order of
+ * admission.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -61,29 +84,37 @@ export const RecoveryReport = Schema.Struct({
   corrupt: Schema.Array(Schema.Struct({ record: Schema.String, field: Schema.String }))
 })
 /**
+ * `lostRun`: a run was open, and was closed as lost. The counts are of inputs.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface RecoveryReport extends Schema.Schema.Type<typeof RecoveryReport> {}
 
 /**
+ * What retiring leaves behind: it abandons nothing itself, so `inputsAbandoned` is 0.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const RetireReport = Schema.Struct({ inputsAbandoned: Count, inputsPendingDrain: Count })
 /**
+ * `inputsPendingDrain` counts all active inputs; held ones among them drain only when they are released.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface RetireReport extends Schema.Schema.Type<typeof RetireReport> {}
 
 /**
+ * How many inputs the command has ended without consuming them, those of a cancelled run included.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const AbandonReport = Schema.Struct({ inputsAbandoned: Count })
 /**
- * The report of reset, destroy, stop, cancel and abandon-pending.
+ * The report of `reset`, `destroy`, `stop` and `abandonPending`.
  *
  * @since 0.1.0
  * @category models
@@ -91,11 +122,15 @@ export const AbandonReport = Schema.Struct({ inputsAbandoned: Count })
 export interface AbandonReport extends Schema.Schema.Type<typeof AbandonReport> {}
 
 /**
+ * How many inputs are active after the runtime was rebuilt from its rows, held ones included.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const RecycleReport = Schema.Struct({ inputsTransferred: Count })
 /**
+ * `inputsTransferred` counts active inputs; terminal ones stay in their rows and are not counted.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -4,12 +4,12 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import type * as Content from "./Content.js"
+import * as Content from "./Content.js"
 import { BatchId, EpochMillis, InputId, RunId, Sequence } from "./Ids.js"
 import { Failure } from "./InputState.js"
-import type { Json } from "./Json.js"
+import { Json } from "./Json.js"
 import { Revision } from "./Session.js"
-import type { TurnMetadata } from "./Turn.js"
+import { TurnMetadata } from "./Turn.js"
 
 /**
  * A point of a run whose effects are committed. `checkpoint`, `note` and `final` are written; the others are read from
@@ -20,6 +20,8 @@ import type { TurnMetadata } from "./Turn.js"
  */
 export const Boundary = Schema.Literal("checkpoint", "note", "final", "immediate", "run_start", "run_checkpoint")
 /**
+ * Of those that are written, `final` alone closes the run.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -48,6 +50,8 @@ const draftFields = {
  */
 export const ReceiptDraft = Schema.Struct(draftFields)
 /**
+ * Sequence, digest and time are added when it is committed.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -68,6 +72,9 @@ export const Receipt = Schema.Struct({
   at: EpochMillis
 })
 /**
+ * Written once and never changed: another boundary under its run and sequence is `ReceiptConflict`. `at` is in epoch
+ * milliseconds.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -87,6 +94,8 @@ export const OpenRun = Schema.Struct({
   openedAt: EpochMillis
 })
 /**
+ * `sequence` is what the next boundary names as its predecessor. `openedAt` is in epoch milliseconds.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -96,54 +105,92 @@ export interface OpenRun extends Schema.Schema.Type<typeof OpenRun> {}
  * One message that an input becomes.
  *
  * @since 0.1.0
+ * @category schemas
+ */
+export const ConversationAppend = Schema.Struct({
+  inputId: InputId,
+  role: Schema.Literal("user"),
+  content: Content.Content
+})
+/**
+ * Continuations and operations become no message.
+ *
+ * @since 0.1.0
  * @category models
  */
-export interface ConversationAppend {
-  readonly inputId: InputId
-  readonly role: "user"
-  readonly content: Content.Content
-}
+export interface ConversationAppend extends Schema.Schema.Type<typeof ConversationAppend> {}
 
 /**
  * Knowledge for the turn that is not a message.
  *
  * @since 0.1.0
+ * @category schemas
+ */
+export const ContextAppend = Schema.Struct({ key: Schema.String, content: Content.Content })
+/**
+ * The driver makes none: the list is empty in the runs that it stages.
+ *
+ * @since 0.1.0
  * @category models
  */
-export interface ContextAppend {
-  readonly key: string
-  readonly content: Content.Content
-}
+export interface ContextAppend extends Schema.Schema.Type<typeof ContextAppend> {}
 
 /**
  * What a run is asked to do: its batch in the form that an executor takes.
  *
  * @since 0.1.0
+ * @category schemas
+ */
+export const RunPrimitive = Schema.Struct({
+  boundary: Schema.Literal("run_start", "run_checkpoint"),
+  appends: Schema.Array(ConversationAppend),
+  contextAppends: Schema.Array(ContextAppend),
+  contributors: Schema.Array(InputId),
+  turn: TurnMetadata
+})
+/**
+ * `run_checkpoint` when the batch is of the steer lane. Inputs that could not be read are not in it; `StagedRun.inputs`
+ * has them.
+ *
+ * @since 0.1.0
  * @category models
  */
-export interface RunPrimitive {
-  readonly boundary: "run_start" | "run_checkpoint"
-  readonly appends: ReadonlyArray<ConversationAppend>
-  readonly contextAppends: ReadonlyArray<ContextAppend>
-  readonly contributors: ReadonlyArray<InputId>
-  readonly turn: TurnMetadata
-}
+export interface RunPrimitive extends Schema.Schema.Type<typeof RunPrimitive> {}
 
 /**
  * A result, an answer or a question that a run committed under a name: unique per (runtime, scope, key), for ever.
  * The scope is the batch for results of `once`, the question's name for questions.
  *
  * @since 0.1.0
+ * @category schemas
+ */
+export const Note = Schema.Struct({ scope: Schema.String, key: Schema.String, value: Json })
+/**
+ * The key has at most `keyLengthMax` UTF-16 code units. Another value under a name that is taken is `NoteConflict`.
+ *
+ * @since 0.1.0
  * @category models
  */
-export interface Note {
-  readonly scope: string
-  readonly key: string
-  readonly value: Json
-}
+export interface Note extends Schema.Schema.Type<typeof Note> {}
 
 /**
  * What a loop tells the driver about the open run.
+ *
+ * @example
+ * ```ts
+ * import type { Driver, Ids } from "effect-burrow"
+ * import * as Clock from "effect/Clock"
+ * import * as Effect from "effect/Effect"
+ *
+ * const rateLimited = (driver: Driver.Service, runId: Ids.RunId) =>
+ *   Effect.flatMap(Clock.currentTimeMillis, (now) =>
+ *     driver.onRunEvent({
+ *       _tag: "run_failed",
+ *       runId,
+ *       failure: { tag: "RateLimited", message: "the model asks for a minute" },
+ *       visibleAt: now + 60_000
+ *     }))
+ * ```
  *
  * @since 0.1.0
  * @category schemas
@@ -158,9 +205,14 @@ export const RunEvent = Schema.Union(
     recoverable: Schema.optionalWith(Schema.Boolean, { exact: true })
   }),
   Schema.TaggedStruct("run_cancelled", { runId: RunId, reason: Schema.String }),
-  Schema.TaggedStruct("run_given_back", { runId: RunId })
+  Schema.TaggedStruct("run_given_back", {
+    runId: RunId,
+    visibleAt: Schema.optionalWith(EpochMillis, { exact: true })
+  })
 )
 /**
+ * `Driver.onRunEvent` does with them what `fail`, `cancel` and `giveBack` do.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -10,6 +10,18 @@ import { ClaimId, Sequence } from "./Ids.js"
  * What a runtime is seen to be. `running` is derived from the open run and `attached` from the process; neither is a
  * fact of its own. `initializing` and `recovering` are read from foreign data only.
  *
+ * @example
+ * ```ts
+ * import { RuntimeStore } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ *
+ * const stopped = Effect.gen(function*() {
+ *   const store = yield* RuntimeStore.RuntimeStore
+ *   const runtimes = yield* store.loadRuntimes({ limit: 1_000 })
+ *   return runtimes.filter(({ state }) => state === "stopped").map(({ runtimeId }) => runtimeId)
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -24,6 +36,8 @@ export const RuntimeState = Schema.Literal(
   "destroyed"
 )
 /**
+ * What `Driver.state` answers and `NotReady` names. Pausing is beside it: a paused runtime still accepts.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -50,6 +64,9 @@ export const BindingFacts = Schema.Struct({
   runtimeEpochId: Schema.NullOr(ClaimId)
 })
 /**
+ * `fenceToken` is the epoch and `runtimeEpochId` the claim of the last owner; `runtimeGeneration` counts the times of
+ * `recycle`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -69,6 +86,8 @@ export const LifecycleRecord = Schema.Struct({
   binding: BindingFacts
 })
 /**
+ * `attached` is never in it: it is stored as `idle`, since executors end with their process.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -59,12 +59,18 @@ export const RuntimeEvent = Schema.Union(
   Schema.TaggedStruct("runtime.state_changed", { from: RuntimeState, to: RuntimeState }),
   Schema.TaggedStruct("runtime.paused", { paused: Schema.Boolean }),
   Schema.TaggedStruct("session.rewritten", { revision: Revision, reason: Schema.String }),
-  Schema.TaggedStruct("session.snapshot_changed", { version: Sequence }),
+  /** Between runs: messages appended (positions, half-open), or another snapshot. */
+  Schema.TaggedStruct("session.changed", {
+    version: Sequence,
+    messages: Schema.Struct({ start: Sequence, end: Sequence })
+  }),
   Schema.TaggedStruct("session.cleared", {}),
   /** An application's own event, appended by `publish`. */
   Schema.TaggedStruct("runtime.published", { code: Schema.NonEmptyString, data: Json })
 )
 /**
+ * Inputs are named by their ids; their content is not in the log.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -73,11 +79,26 @@ export type RuntimeEvent = typeof RuntimeEvent.Type
 /**
  * An event in its place: `number` is the cursor.
  *
+ * @example
+ * ```ts
+ * import type { Driver } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ *
+ * const logFailures = (driver: Driver.Service, after: number) =>
+ *   Stream.runForEach(driver.events({ after }), ({ event, number }) =>
+ *     event._tag === "run.failed"
+ *       ? Effect.logWarning(`${number}: run ${event.runId} failed: ${event.failure.message}`)
+ *       : Effect.void)
+ * ```
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const EventRecord = Schema.Struct({ number: Sequence, at: EpochMillis, event: RuntimeEvent })
 /**
+ * A reader that keeps `number` goes on behind it with `events({ after: number })`. `at` is in epoch milliseconds.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -6,7 +6,7 @@
 import * as Schema from "effect/Schema"
 import * as Content from "./Content.js"
 import { EpochMillis, RunId, Sequence, SessionId } from "./Ids.js"
-import type { Json } from "./Json.js"
+import { Json } from "./Json.js"
 
 /**
  * Names a transcript: a fold over all of its messages. `revision(0)` is made of the session id alone.
@@ -19,6 +19,8 @@ export const Revision = Schema.String.pipe(
   Schema.brand("effect-burrow/Revision")
 )
 /**
+ * In lower case. Two transcripts of one session with the same revision are the same messages in the same order.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -33,6 +35,8 @@ export type Revision = typeof Revision.Type
  */
 export const SessionHead = Schema.Struct({ id: SessionId, revision: Revision, version: Sequence, length: Sequence })
 /**
+ * `length` counts messages. A driver keeps this much of the session in memory, and never the messages.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -49,6 +53,8 @@ export const Message = Schema.Struct({
   content: Content.Content
 })
 /**
+ * In memory media are bytes; in the JSON form, which `message` makes, they are base64.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -64,16 +70,22 @@ export const message = (role: Message["role"]) => (content: string | Content.Con
   Schema.encodeSync(Message)({ role, content: Content.from(content) }) as Json
 
 /**
+ * A message of a user. Inputs become such messages by themselves; this is for what no input has said.
+ *
  * @since 0.1.0
  * @category constructors
  */
 export const user = message("user")
 /**
+ * A message of the agent: what a run appends with its boundary.
+ *
  * @since 0.1.0
  * @category constructors
  */
 export const assistant = message("assistant")
 /**
+ * A message with the result of a tool.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -99,6 +111,9 @@ export const RewriteDraft = Schema.Struct({
   actor: Schema.optionalWith(Schema.NonEmptyString, { exact: true })
 })
 /**
+ * Positions are those before the rewrite; a range that is not inside the transcript is `InvalidInput`. A reason is
+ * asked for because the replaced messages are deleted.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -121,6 +136,9 @@ export const TranscriptRewriteCommit = Schema.Struct({
   runId: Schema.NullOr(RunId)
 })
 /**
+ * What is left of messages that were replaced: `RuntimeStore.loadRewrites` gives these records, oldest first. `at` is
+ * in epoch milliseconds; `runId` is `null` for a rewrite between runs.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -130,15 +148,39 @@ export interface TranscriptRewriteCommit extends Schema.Schema.Type<typeof Trans
  * What a boundary changes in the session: messages appended, optionally a range replaced first, optionally a new
  * snapshot (`null` removes it). The driver fills in the parent. `sessionId` is checked when given.
  *
+ * @example
+ * ```ts
+ * import { type Driver, type Ids, Session } from "effect-burrow"
+ *
+ * const finish = (driver: Driver.Service, runId: Ids.RunId) =>
+ *   driver.complete({
+ *     runId,
+ *     delta: {
+ *       append: [Session.tool("2 eggs left"), Session.assistant("An omelette, then.")],
+ *       snapshot: null // what was planned is done
+ *     }
+ *   })
+ * ```
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const SessionDelta = Schema.Struct({
+  sessionId: Schema.optionalWith(SessionId, { exact: true }),
+  rewrite: Schema.optionalWith(
+    Schema.Struct({ ...RewriteDraft.fields, replacement: Schema.Array(Json) }),
+    { exact: true }
+  ),
+  append: Schema.optionalWith(Schema.Array(Json), { exact: true }),
+  snapshot: Schema.optionalWith(Schema.NullOr(Schema.Uint8ArrayFromBase64), { exact: true })
+})
+/**
+ * What is above `appendMessagesMax`, `appendBytesMax` (of canonical text) or `snapshotBytesMax` is `InvalidInput`.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface SessionDelta {
-  readonly sessionId?: SessionId
-  readonly rewrite?: RewriteDraft & { readonly replacement: ReadonlyArray<Json> }
-  readonly append?: ReadonlyArray<Json>
-  readonly snapshot?: Uint8Array | null
-}
+export interface SessionDelta extends Schema.Schema.Type<typeof SessionDelta> {}
 
 /**
  * A page of a transcript, pinned to the revision it was asked for.

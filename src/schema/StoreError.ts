@@ -29,6 +29,8 @@ export class WriteFailed extends Schema.TaggedError<WriteFailed>()("WriteFailed"
 }
 
 /**
+ * A read did not happen, and says nothing about what is stored. `cause` is the original error.
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -419,6 +421,19 @@ export type LoadError = ReadFailed | RecordCorrupt | SchemaFromTheFuture
 
 /**
  * Every error of a store.
+ *
+ * @example
+ * ```ts
+ * import { type Driver, Input } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ * import * as Schedule from "effect/Schedule"
+ *
+ * // The key makes every repetition the same input, also after `CommitUnknown`.
+ * const accept = (driver: Driver.Service, text: string, key: string) =>
+ *   driver.accept(Input.prompt(text, { idempotencyKey: key })).pipe(
+ *     Effect.retry({ while: (error) => error.retryable, schedule: Schedule.exponential("50 millis"), times: 5 })
+ *   )
+ * ```
  *
  * @since 0.1.0
  * @category models

@@ -16,6 +16,9 @@ const optional = <A, I, R>(schema: Schema.Schema<A, I, R>) => Schema.optionalWit
  */
 export const HandlingMode = Schema.Literal("queue", "steer")
 /**
+ * A sender's wish. It outranks the policy table's lane for the input's kind; operations, and progress of a response,
+ * cannot have one.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -45,12 +48,17 @@ export const RenderMetadata = Schema.Struct({
   salience: optional(Schema.Literal("background", "normal", "important", "urgent"))
 })
 /**
+ * Stored and handed on; nothing in the library decides by it.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface RenderMetadata extends Schema.Schema.Type<typeof RenderMetadata> {}
 
 /**
+ * The driver acts on `handlingMode` alone. The rest is the executor's, who gets the merged hints of a batch as
+ * `RunPrimitive.turn`.
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -66,6 +74,8 @@ export const TurnMetadata = Schema.Struct({
   render: optional(RenderMetadata)
 })
 /**
+ * A field that is absent leaves the matter to the executor, or to the other inputs of the batch.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -73,6 +83,16 @@ export interface TurnMetadata extends Schema.Schema.Type<typeof TurnMetadata> {}
 
 /**
  * The hints of a batch: in order, the last writer of a field wins, lists are joined.
+ *
+ * @example
+ * ```ts
+ * import { Turn } from "effect-burrow"
+ *
+ * const turn = Turn.merge(
+ *   { model: "small", provider: "p", skillReferences: ["cook"] },
+ *   { model: "large", skillReferences: ["shop"] }
+ * ) // { model: "large", provider: "p", skillReferences: ["cook", "shop"] }
+ * ```
  *
  * @since 0.1.0
  * @category combining

@@ -17,7 +17,8 @@ interface Entry<Request, A, E> {
 /** Starts background work under the scope's runtime, never in the caller's context, whose transaction it would inherit. */
 export interface Fork {
   readonly closed: boolean
-  (effect: Effect.Effect<void>): void
+  /** `false`: the scope has closed, and nothing was started. */
+  (effect: Effect.Effect<void>): boolean
 }
 
 export const makeFork: Effect.Effect<Fork, never, Scope.Scope> = Effect.gen(function*() {
@@ -32,7 +33,11 @@ export const makeFork: Effect.Effect<Fork, never, Scope.Scope> = Effect.gen(func
       return Scope.close(scope, exit)
     })
   )
-  const fork = (effect: Effect.Effect<void>): void => void runFork(effect, { scope })
+  const fork = (effect: Effect.Effect<void>): boolean => {
+    if (state.closed) return false
+    runFork(effect, { scope })
+    return true
+  }
   return Object.defineProperty(fork, "closed", { get: () => state.closed }) as Fork
 })
 
@@ -92,7 +97,8 @@ export class Batcher<Request, A, E> {
   private start(): void {
     if (this.working) return
     this.working = true
-    this.options.fork(
+    const { fork } = this.options
+    fork(
       Effect.ensuring(
         this.work,
         Effect.suspend(() => {

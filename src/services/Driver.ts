@@ -23,7 +23,7 @@ import type {
   RunInProgress,
   UnknownInput
 } from "../schema/DriverError.js"
-import type { BatchId, IdempotencyKey, InputId, RunId, RuntimeId, SessionId } from "../schema/Ids.js"
+import type { BatchId, IdempotencyKey, InputId, RunId, RuntimeId } from "../schema/Ids.js"
 import type { Draft, Input } from "../schema/Input.js"
 import type { AbandonReason, Failure, HoldReason, InputHead } from "../schema/InputState.js"
 import type { Json } from "../schema/Json.js"
@@ -41,9 +41,11 @@ import type {
   InsideTransaction,
   LoadError,
   NoteConflict,
+  ReadFailed,
   ReceiptConflict,
   RecordCorrupt,
   RunNotOpen,
+  SchemaFromTheFuture,
   SequenceMismatch,
   SessionKeyMismatch,
   StoreClosed,
@@ -61,6 +63,9 @@ import type { StoredInput } from "./RuntimeStore.js"
 export type CommandError = CommitError | OwnershipLost | InsideTransaction | StoreClosed
 
 /**
+ * Why an input was not taken. It is not stored then; after `CommitUnknown` alone it may be, and is found under the same
+ * key or id.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -76,6 +81,9 @@ export type AcceptError =
   | BlobError
 
 /**
+ * Why a boundary was not committed. The SQL of `alongside` is undone with it. After `CommitUnknown` alone it may be
+ * committed: repeat it exactly, and with its `after`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -92,6 +100,8 @@ export type BoundaryError =
   | InvalidInput
 
 /**
+ * Why the session was not changed between runs. While a run is open the session is the run's: `RunInProgress`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -106,14 +116,15 @@ export type SessionError =
   | InvalidInput
 
 /**
- * An input of a run. The body is on the left when it can no longer be read; such a run is best held as `undecodable`.
+ * An input of a run. When its body cannot be read the reason is on the left. A run with one that never can is best held
+ * as `undecodable`; a steer that could not be read just now can be had by repeating the checkpoint with its `after`.
  *
  * @since 0.1.0
  * @category models
  */
 export interface StagedInput {
   readonly head: InputHead
-  readonly input: Either.Either<Input, RecordCorrupt | BlobError>
+  readonly input: Either.Either<Input, RecordCorrupt | BlobError | ReadFailed | SchemaFromTheFuture>
 }
 
 /**
@@ -141,6 +152,8 @@ export interface StagedRun {
 }
 
 /**
+ * A run that was opened, or why there is none to open now.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -154,8 +167,8 @@ export type StageOutcome =
   }
 
 /**
- * A boundary to commit. `after` names the last boundary that the caller knows of, so that a repetition is recognised;
- * without it, the one that the driver knows.
+ * A boundary to commit. `after` names the last boundary that the caller knows of (0: none), so that a repetition is
+ * recognised. Without it a checkpoint or note is always the next one: who may have to repeat it, names it.
  *
  * @since 0.1.0
  * @category models
@@ -173,6 +186,8 @@ export interface BoundaryOptions<E = never, R = never> {
 }
 
 /**
+ * What was committed. The next boundary names `receipt.sequence` as its `after`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -228,7 +243,7 @@ export interface Service {
     readonly visibleAt?: number
     /** `false`: abandoned at once. Default `true`. */
     readonly recoverable?: boolean
-  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
   /** Closes the run and abandons what it had staged as `cancelled`. */
   readonly cancel: (options: {
     readonly runId: RunId
@@ -238,32 +253,34 @@ export interface Service {
   readonly giveBack: (options: {
     readonly runId: RunId
     readonly visibleAt?: number
-  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
   /** Closes the run without charging it; its batch waits for `release`, or for the deadline. */
   readonly hold: (options: {
     readonly runId: RunId
     readonly reason: HoldReason
     readonly until?: number
-  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
   /** Holds an input that waits, with its batch. */
   readonly holdInput: (options: {
     readonly inputId: InputId
     readonly reason: HoldReason
     readonly until?: number
-  }) => Effect.Effect<void, CommandError | UnknownInput>
+  }) => Effect.Effect<void, CommandError | UnknownInput | InvalidInput>
   /** Makes a held input ready, with its batch; the batch goes first. */
   readonly release: (inputId: InputId) => Effect.Effect<void, CommandError | UnknownInput>
   /** Ends every input that waits; what a run has staged is the run's. */
   readonly abandonPending: (reason: AbandonReason) => Effect.Effect<AbandonReport, CommandError | Destroyed>
 
-  readonly onRunEvent: (event: RunEvent) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  readonly onRunEvent: (event: RunEvent) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
   /** Appends an application's event to the log. */
   readonly publish: (code: string, data: Json) => Effect.Effect<void, CommandError | Destroyed | InvalidInput>
   readonly onControl: (
     command: "stop" | "resume"
   ) => Effect.Effect<void, CommandError | NotReady | Destroyed | RunInProgress>
 
-  readonly attach: (agentRuntimeId?: string) => Effect.Effect<void, CommandError | NotReady | Destroyed>
+  readonly attach: (
+    agentRuntimeId?: string
+  ) => Effect.Effect<void, CommandError | NotReady | Destroyed | InvalidInput>
   /** Answers whether an executor was attached. */
   readonly detach: Effect.Effect<boolean, CommandError>
   readonly pause: Effect.Effect<void, CommandError | Destroyed>
@@ -284,7 +301,9 @@ export interface Service {
   /** `recover`, also after the runtime was lost to another owner: the only way back. */
   readonly takeOver: Effect.Effect<RecoveryReport, CommandError | LoadError>
   /** Requests with one of these intents are admitted without waking anybody. Stored, sorted, without duplicates. */
-  readonly setSilentIntents: (intents: ReadonlyArray<string>) => Effect.Effect<void, CommandError | Destroyed>
+  readonly setSilentIntents: (
+    intents: ReadonlyArray<string>
+  ) => Effect.Effect<void, CommandError | Destroyed | InvalidInput>
 
   /** Replaces a range of the transcript, between runs. */
   readonly rewrite: (
@@ -328,12 +347,34 @@ export interface Service {
 /**
  * The driver of one runtime.
  *
+ * @example
+ * ```ts
+ * import { Driver, Session } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ *
+ * // One turn of a loop: `false` when nothing is ready.
+ * const turn = (execute: (run: Driver.StagedRun) => Effect.Effect<string, Error>) =>
+ *   Effect.gen(function*() {
+ *     const driver = yield* Driver.Driver
+ *     const staged = yield* driver.stage()
+ *     if (staged._tag === "nothing") return false
+ *     const { runId } = staged.run
+ *     yield* Effect.matchEffect(execute(staged.run), {
+ *       onSuccess: (answer) => driver.complete({ runId, delta: { append: [Session.assistant(answer)] } }),
+ *       onFailure: ({ message, name }) => driver.fail({ runId, failure: { tag: name, message } })
+ *     })
+ *     return true
+ *   }).pipe(Effect.provide(Driver.layer("ana")))
+ * ```
+ *
  * @since 0.1.0
  * @category services
  */
 export class Driver extends Context.Tag("effect-burrow/Driver")<Driver, Service>() {}
 
 /**
+ * Why a runtime could not be taken; the next `get` tries again. `InvalidInput` is about the id.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -359,13 +400,6 @@ export class Drivers extends Context.Tag("effect-burrow/Drivers")<Drivers, {
  */
 export type InDoubtPolicy = InDoubt
 
-/**
- * The session that a driver begins when a delta names none.
- *
- * @since 0.1.0
- * @category models
- */
-export type NewSessionId = (runtimeId: RuntimeId) => SessionId
 
 /**
  * One runtime's driver as a service. Two mentions of it are the same driver.

@@ -117,6 +117,8 @@ export interface AtomicApply<E, R> {
 }
 
 /**
+ * At most `limit` rows behind `after`, which is the number of the last row of the page before.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -128,6 +130,18 @@ export interface Page {
 }
 
 /**
+ * The typed store over one implementation's rows. Applications read from it; its writes take a token, which is the
+ * driver's.
+ *
+ * @example
+ * ```ts
+ * import { Ids, RuntimeStore } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ *
+ * const deadLetters = Effect.flatMap(RuntimeStore.RuntimeStore, (store) =>
+ *   store.loadDeadLetters(Ids.RuntimeId.make("ana"), { limit: 20 }))
+ * ```
+ *
  * @since 0.1.0
  * @category services
  */
@@ -163,7 +177,7 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
   /** Takes the runtime without changing anything else of it. Older tokens are stale from then on. */
   readonly claim: (runtimeId: RuntimeId, claimId: ClaimId) => Effect.Effect<Token, CommitError | LoadError>
   /** A durable write under the token, after which a read is final (I12). */
-  readonly barrier: (runtimeId: RuntimeId, token: Token) => Effect.Effect<void, CommitError | StaleFence>
+  readonly barrier: (runtimeId: RuntimeId, token: Token) => Effect.Effect<void, CommitError | ReadFailed | StaleFence>
   /** The (epoch, n) of the commit that last wrote the witness's row. */
   readonly loadStamp: (
     runtimeId: RuntimeId,
@@ -288,7 +302,7 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
     runtimeId: RuntimeId,
     page?: Page
   ) => Effect.Effect<ReadonlyArray<Row<StoredInput>>, ReadFailed | SchemaFuture>
-  /** Inputs whose attempts were used up, with their last failure. */
+  /** Inputs whose attempts were used up, or that failed for good, with their last failure. */
   readonly loadDeadLetters: (
     runtimeId: RuntimeId,
     page?: Page

@@ -1,5 +1,5 @@
 /**
- * What an implementation of `RuntimeStore` has to do: rows in, rows out. `RuntimeStore.fromEncoded` makes the typed
+ * What an implementation of `RuntimeStore` has to do: rows in, rows out. `RuntimeStoreFromEncoded.make` makes the typed
  * service of it. Policy is not decided here: the facts that `core/Guard` asks for are read inside the transaction, and
  * its word is carried out.
  *
@@ -23,6 +23,9 @@ import type {
 import type { CommitError, ReadFailed } from "../schema/StoreError.js"
 
 /**
+ * The runtime's row. `epoch` and `claimId` are the token that may write it; `n` is the owner's count of the commit that
+ * last did.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -64,6 +67,8 @@ export type Witness =
   | { readonly _tag: "session" }
 
 /**
+ * Which inputs `readInputs` gives, in admission order.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -71,7 +76,7 @@ export interface InputPage {
   /** Behind this admission number; 0 for the first page. */
   readonly after: number
   readonly limit: number
-  /** `active`: not terminal. `dead`: abandoned because its attempts were used up. */
+  /** `active`: not terminal. `dead`: abandoned as `max_attempts_exhausted` or `failed`. */
   readonly filter: "all" | "active" | "dead"
 }
 
@@ -97,6 +102,27 @@ export interface Totals {
 type Read<A> = Effect.Effect<A, ReadFailed>
 
 /**
+ * What an implementation provides. Its own failures are `CommitError` and `ReadFailed`; refusals are values. Its
+ * contract is held as cases by `RuntimeStoreConformance` of `effect-burrow/testing`.
+ *
+ * @example
+ * ```ts
+ * import { type RuntimeStoreEncoded, StoreError } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ *
+ * // For tests of an application: a store that is busy while `isBusy` answers so.
+ * const sometimesBusy = (
+ *   store: RuntimeStoreEncoded.Encoded,
+ *   isBusy: () => boolean
+ * ): RuntimeStoreEncoded.Encoded => ({
+ *   ...store,
+ *   commit: (group) =>
+ *     Effect.suspend(() =>
+ *       isBusy() ? Effect.fail(new StoreError.StoreBusy({ operation: "commit" })) : store.commit(group)
+ *     )
+ * })
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */

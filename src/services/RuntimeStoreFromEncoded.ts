@@ -28,6 +28,8 @@ import { makeReads, type Reads } from "./RuntimeStoreReads.js"
 type Service = Context.Tag.Service<RuntimeStore>
 
 /**
+ * Bounds of one transaction, and so of how long all other commits wait for it.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -41,6 +43,15 @@ export interface Options {
 /**
  * Makes the service. The scope ends its background worker: commits that were taken finish first, waiting ones fail
  * with `StoreClosed`.
+ *
+ * @example
+ * ```ts
+ * import { RuntimeStore, type RuntimeStoreEncoded, RuntimeStoreFromEncoded } from "effect-burrow"
+ * import * as Layer from "effect/Layer"
+ *
+ * const layer = (encoded: RuntimeStoreEncoded.Encoded): Layer.Layer<RuntimeStore.RuntimeStore> =>
+ *   Layer.scoped(RuntimeStore.RuntimeStore, RuntimeStoreFromEncoded.make(encoded, { alongsideMillisMax: 1_000 }))
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -69,7 +80,7 @@ export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Ser
         encoded.commitWith(
           rows,
           // A driver's worker is not interrupted; what it runs for others must be, or there would be no limit.
-          Effect.timeoutFail(Effect.interruptible(alongside), {
+          Effect.timeoutFail(Effect.disconnect(Effect.interruptible(alongside)), {
             duration: alongsideMillisMax,
             onTimeout: () => new StoreError.AlongsideTimeout({ runtimeId: write.runtimeId, alongsideMillisMax })
           })
@@ -109,7 +120,8 @@ export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Ser
           (held) =>
             held
               ? Effect.void
-              : Effect.fail(new StoreError.StaleFence({ runtimeId, epoch: token.epoch, current: null }))
+              : Effect.flatMap(encoded.readRuntime(runtimeId), (row) =>
+                new StoreError.StaleFence({ runtimeId, epoch: token.epoch, current: row?.epoch ?? null }))
         )
     }
   })
@@ -131,10 +143,10 @@ const commitGroup = (
   encoded.commit(batch).pipe(
     Effect.tap(() => Metrics.committed(encoded.name, batch.length)),
     Effect.map(Arr.map((outcome) => Exit.succeed(outcome))),
-    // What could not be written together is tried alone, so that one member's trouble stays its own (I17). Whether an
-    // unknown commit happened is known for no member.
+    // What could not be written together is tried alone, so that one member's trouble stays its own (I17). A store that
+    // is busy, replaced or in doubt is so for all.
     Effect.catchAll((error) =>
-      batch.length === 1 || error._tag === "CommitUnknown"
+      batch.length === 1 || error._tag !== "WriteFailed"
         ? Effect.succeed(Arr.map(batch, () => Exit.fail(error)))
         : Effect.forEach(batch, (rows) => Effect.exit(Effect.map(encoded.commit([rows]), (outcomes) => outcomes[0]!)))
     )

@@ -86,6 +86,7 @@ export const inputRow = (value: InputHead, encodedPayload: string): InputRow => 
   ...headRow(value),
   sequence: value.sequence,
   acceptedAt: value.acceptedAt,
+  deliverAt: value.deliverAt,
   kind: value.kind,
   durability: value.durability,
   lane: value.lane,
@@ -137,6 +138,7 @@ export const inputHead = (row: InputHeadRow): Either.Either<InputHead, Envelope.
           ? null
           : { runId: row.receiptRunId, sequence: row.receiptSequence },
         readyAt: row.readyAt,
+        deliverAt: row.deliverAt,
         hold: row.hold,
         // Anything else is for the schema to refuse: SQLite columns take any value.
         recorded: isFlag(row.recorded) ? row.recorded === 1 : row.recorded,

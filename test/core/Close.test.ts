@@ -45,7 +45,7 @@ describe("close", () => {
       requeued: [inputId(3)],
       abandoned: [inputId(1), inputId(2)]
     })
-    const reason = { _tag: "max_attempts_exhausted", attempts: 1 } as const
+    const reason = { _tag: "failed", attempts: 1 } as const
     assert.deepStrictEqual(heads(world, ["outcome"]).slice(0, 2).flat(), [
       { _tag: "abandoned", reason },
       { _tag: "abandoned", reason }

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Control from "../../src/core/Control.js"
 import * as InputLifecycle from "../../src/core/InputLifecycle.js"
 import * as Lifecycle from "../../src/core/Lifecycle.js"
+import type { Decide } from "../../src/core/Step.js"
 import { Phase } from "../../src/schema/InputState.js"
 import { RuntimeState } from "../../src/schema/Runtime.js"
 import { input, limits } from "./support.js"
@@ -80,7 +81,7 @@ describe("Lifecycle", () => {
   for (const [situation, command, to] of parse(runtimeTable)) {
     it(`${command} of a runtime that is ${situation} ${/^[A-Z]/.test(to) ? `is refused as ${to}` : `makes it ${to}`}`, () => {
       const world = worldIn(situation)
-      const decide: Control.Decide<unknown, Control.ControlRefusal> = control[command as keyof typeof control]
+      const decide: Decide<unknown, Control.ControlRefusal> = control[command as keyof typeof control]
       if (/^[A-Z]/.test(to)) {
         const commits = world.commits
         assert.strictEqual(world.refused(decide)._tag, to)

@@ -8,7 +8,7 @@ import { accept, type AcceptRefusal, type Known } from "../../src/core/Accept.js
 import { boundary, type BoundaryCommand, type BoundaryRefusal, type BoundaryReply } from "../../src/core/Boundary.js"
 import { close, type CloseCommand, type CloseReply } from "../../src/core/Close.js"
 import * as Commit from "../../src/core/Commit.js"
-import type { Decide } from "../../src/core/Control.js"
+import type { Decide } from "../../src/core/Step.js"
 import { append } from "../../src/core/Projection.js"
 import { type InDoubt, recover } from "../../src/core/Recover.js"
 import { noDelta } from "../../src/core/Session.js"

@@ -1,9 +1,7 @@
 import { describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { cases, durableCases } from "../../src/testing/DriverConformance.js"
-import { doubts, ephemeral, memory, persistent, sqlite } from "./environments.js"
-
-const test = (name: string) => doubts.has(name) ? it.effect.fails : it.effect
+import { ephemeral, memory, persistent, sqlite } from "./environments.js"
 
 const stores = [
   ["RuntimeStoreMemory", persistent(memory)],
@@ -11,11 +9,11 @@ const stores = [
 ] as const
 
 describe("DriverEphemeral", () => {
-  for (const { name, run } of cases) test(name)(name, () => Effect.provide(run, ephemeral))
+  for (const { name, run } of cases) it.effect(name, () => Effect.provide(run, ephemeral))
 })
 
 for (const [name, drivers] of stores) {
   describe(`DriverPersistent over ${name}`, () => {
-    for (const { name, run } of [...cases, ...durableCases]) test(name)(name, () => Effect.provide(run, drivers))
+    for (const { name, run } of [...cases, ...durableCases]) it.effect(name, () => Effect.provide(run, drivers))
   })
 }

@@ -65,6 +65,3 @@ export const sqlite = Layer.unwrapScoped(Effect.map(temporaryFile, (filename) =>
     Layer.provideMerge(RuntimeStoreSqlite.layer({ filename })),
     Layer.provide(DigestPure.layer)
   )))
-
-/** What is known not to hold: a held input forgets its `deliverAt`, which only its body has. */
-export const doubts = new Set<string>(["an input with deliverAt that is held and released does not go before its time"])

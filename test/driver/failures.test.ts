@@ -11,7 +11,7 @@ import type { IdempotencyKey } from "../../src/schema/Ids.js"
 import * as Session from "../../src/schema/Session.js"
 import { Drivers, type Service } from "../../src/services/Driver.js"
 import * as F from "../../src/testing/conformance/driver/fixtures.js"
-import { Control, type Fate, layer, shut, yields } from "./faulty.js"
+import { Control, type Fate, layer, shut } from "./faulty.js"
 
 const bench = Effect.gen(function*() {
   const drivers = yield* Drivers
@@ -151,7 +151,7 @@ describe("a group of commands that cannot be committed together", () => {
       const gate = yield* shut
       faults.gate = gate.wait
       const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.fork(driver.accept(F.prompt("p", { key: "k" }))))
-      yield* yields
+      yield* F.turns
       const polled = yield* Effect.forEach(fibers, (fiber) => Fiber.poll(fiber))
       assert.isTrue(polled.every(Option.isNone))
       assert.deepStrictEqual(yield* driver.activeInputIds, [])
@@ -225,11 +225,11 @@ describe("a scope that closes", () => {
       const gate = yield* shut
       faults.gate = gate.wait
       const taken = yield* Effect.fork(driver.accept(F.prompt("taken")))
-      yield* yields
+      yield* F.turns
       const waiting = yield* Effect.forEach([1, 2], (i) => Effect.fork(Effect.flip(driver.accept(F.prompt(`${i}`)))))
-      yield* yields
+      yield* F.turns
       const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
-      yield* yields
+      yield* F.turns
       yield* gate.open
       yield* Fiber.join(closing)
       assert.strictEqual((yield* Fiber.join(taken))._tag, "accepted")

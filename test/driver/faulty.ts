@@ -122,5 +122,3 @@ export const shut = Effect.map(Deferred.make<void>(), (gate) => ({
   wait: Deferred.await(gate),
   open: Deferred.succeed(gate, undefined)
 }))
-
-export const yields = Effect.repeatN(Effect.yieldNow(), 30)

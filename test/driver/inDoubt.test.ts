@@ -6,7 +6,7 @@ import * as TestClock from "effect/TestClock"
 import * as Session from "../../src/schema/Session.js"
 import { Drivers } from "../../src/services/Driver.js"
 import * as F from "../../src/testing/conformance/driver/fixtures.js"
-import { Control, inDoubtMillis, layer, shut, yields } from "./faulty.js"
+import { Control, inDoubtMillis, layer, shut } from "./faulty.js"
 
 const bench = Effect.gen(function*() {
   const drivers = yield* Drivers
@@ -53,7 +53,7 @@ describe("a commit in doubt", () => {
         faults.barrierGate = gate.wait
         faults.next(fate)
         const caller = yield* Effect.fork(Effect.either(driver.accept(F.prompt("p"))))
-        yield* yields
+        yield* F.turns
         assert.isTrue(Option.isNone(yield* Fiber.poll(caller)))
         assert.deepStrictEqual((yield* F.look(driver)).heads, before.heads)
         assert.strictEqual((yield* Effect.flip(driver.accept(F.prompt("other"))))._tag, "CommitUnknown")
@@ -81,9 +81,9 @@ describe("a commit in doubt", () => {
       faults.barrierGate = barrierGate.wait
       faults.next("committed")
       const caller = yield* Effect.fork(driver.accept(F.prompt("p")))
-      yield* yields
+      yield* F.turns
       const waiting = yield* Effect.fork(Effect.flip(driver.accept(F.prompt("behind"))))
-      yield* yields
+      yield* F.turns
       yield* commitGate.open
       assert.strictEqual((yield* Fiber.join(waiting))._tag, "CommitUnknown")
       assert.isTrue(Option.isNone(yield* Fiber.poll(caller)))
@@ -116,14 +116,14 @@ describe("a commit in doubt", () => {
         faults.barrierGate = gate.wait
         faults.next(fate)
         const caller = yield* Effect.fork(Effect.flip(driver.accept(F.prompt("p", { key: "k" }))))
-        yield* yields
+        yield* F.turns
         yield* TestClock.adjust(inDoubtMillis - 1)
-        yield* yields
+        yield* F.turns
         assert.isTrue(Option.isNone(yield* Fiber.poll(caller)))
         yield* TestClock.adjust(1)
         assert.strictEqual((yield* Fiber.join(caller))._tag, "CommitUnknown")
         yield* gate.open
-        yield* yields
+        yield* F.turns
         const outcome = yield* driver.accept(F.prompt("p", { key: "k" }))
         assert.strictEqual(outcome._tag, fate === "committed" ? "deduplicated" : "accepted")
         assert.strictEqual((yield* driver.activeInputIds).length, 1)
@@ -137,7 +137,7 @@ describe("a commit in doubt", () => {
       faults.barriersFailing = 5
       const caller = yield* Effect.fork(driver.accept(F.prompt("p")))
       for (let i = 0; i < 40; i++) {
-        yield* yields
+        yield* F.turns
         yield* TestClock.adjust(100)
       }
       assert.strictEqual((yield* Fiber.join(caller))._tag, "accepted")
@@ -179,11 +179,11 @@ describe("a commit in doubt", () => {
       faults.next("committed")
       const boundary = driver.checkpoint({ runId, after: 0, delta: { append: [1] } })
       const caller = yield* Effect.fork(Effect.flip(boundary))
-      yield* yields
+      yield* F.turns
       yield* TestClock.adjust(inDoubtMillis)
       assert.strictEqual((yield* Fiber.join(caller))._tag, "CommitUnknown")
       yield* gate.open
-      yield* yields
+      yield* F.turns
       const again = yield* boundary
       assert.isTrue(again.alreadyApplied)
       assert.deepStrictEqual(F.labels(again.steers), ["s"])
@@ -243,7 +243,7 @@ describe("a commit in doubt", () => {
       faults.barrierGate = gate.wait
       faults.next("committed")
       const caller = yield* Effect.fork(driver.complete({ runId }))
-      yield* yields
+      yield* F.turns
       assert.strictEqual(yield* driver.state, "running")
       yield* F.expectPhase(driver, inputs[0]!.head.id, "staged")
       yield* gate.open
@@ -258,7 +258,7 @@ describe("a commit in doubt", () => {
       faults.barrierGate = gate.wait
       faults.next("committed")
       const caller = yield* Effect.fork(driver.accept(F.prompt("p")))
-      yield* yields
+      yield* F.turns
       yield* F.accept(other, F.prompt("q"))
       yield* gate.open
       yield* Fiber.join(caller)
@@ -267,7 +267,7 @@ describe("a commit in doubt", () => {
   test("events in doubt are published when the doubt is over", ({ driver, faults }) =>
     Effect.gen(function*() {
       const reader = yield* Effect.fork(F.eventsUntil(driver, ({ _tag }) => _tag === "input.accepted"))
-      yield* yields
+      yield* F.turns
       faults.next("committed")
       yield* F.accept(driver, F.prompt("p"))
       assert.strictEqual((yield* Fiber.join(reader)).length, 1)

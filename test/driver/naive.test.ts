@@ -5,7 +5,7 @@ import * as TestContext from "effect/TestContext"
 import type { Drivers } from "../../src/services/Driver.js"
 import type { RuntimeStore } from "../../src/services/RuntimeStore.js"
 import { cases, type DriverCase, durableCases, type Restart } from "../../src/testing/DriverConformance.js"
-import { doubts, memory, persistent } from "./environments.js"
+import { memory, persistent } from "./environments.js"
 import { mistakes, naive, naiveEverywhere } from "./naive.js"
 
 /** Each case by itself, under a clock of its own. */
@@ -16,7 +16,7 @@ const failing = <R>(
   Effect.map(
     Effect.forEach(suite, ({ name, run }) =>
       Effect.map(Effect.exit(Effect.provide(provide(run), TestContext.TestContext)), (exit) =>
-        Exit.isFailure(exit) && !doubts.has(name) ? [name] : [])),
+        Exit.isFailure(exit) ? [name] : [])),
     (names) =>
       names.flat()
   )

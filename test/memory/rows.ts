@@ -39,6 +39,7 @@ export const input = (sequence: number, parts: Partial<InputRow> = {}): InputRow
   runId: null,
   receiptRunId: null,
   receiptSequence: null,
+  deliverAt: null,
   readyAt: null,
   hold: null,
   recorded: 0,

@@ -80,13 +80,6 @@ describe("Ids", () => {
     assert.isTrue(Schema.is(BlobId)(`sha256:${"0f".repeat(32)}`))
   })
 
-  it("tokens are the same when epoch and claim are", () => {
-    const token = (epoch: number, claim: string): Ids.Token => ({ epoch, claimId: claim as Ids.ClaimId })
-    assert.isTrue(Ids.sameToken(token(1, "a"), token(1, "a")))
-    assert.isFalse(Ids.sameToken(token(1, "a"), token(2, "a")))
-    assert.isFalse(Ids.sameToken(token(1, "a"), token(1, "b")))
-  })
-
   it("a media type's canonical form is its essence in lower case", () => {
     for (const raw of ["Text/HTML", " text/html ", "text/html; charset=utf-8", "text/html;"]) {
       assert.strictEqual(canonicalMediaType(raw), "text/html")

@@ -79,6 +79,7 @@ describe("codecs of input heads", () => {
     acceptedAt: (value) => value === 0.5 || value === 2 ** 60,
     updatedAt: (value) => value === 0.5 || value === 2 ** 60,
     readyAt: (value) => value === null || value === 0.5 || value === 2 ** 60,
+    deliverAt: (value) => value === null || value === 0.5 || value === 2 ** 60,
     lane: (value) => value === null,
     runId: (value) => value === null,
     hold: (value) => value === null,

@@ -44,6 +44,7 @@ export const inputOf = (sequence: number, row: Partial<InputRow> = {}): InputRow
   runId: null,
   receiptRunId: null,
   receiptSequence: null,
+  deliverAt: null,
   readyAt: null,
   hold: null,
   recorded: 0,

@@ -3,6 +3,8 @@
  * over one cell: a process has one of it for each live runtime.
  */
 import type * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -10,13 +12,14 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import type { Known } from "../../core/Accept.js"
 import * as Commit from "../../core/Commit.js"
 import type { Outcome, Refusal } from "../../core/Rows.js"
 import type { DriverState } from "../../core/State.js"
-import type { Transition } from "../../core/Step.js"
+import type { Decide } from "../../core/Step.js"
 import { OwnershipLost } from "../../schema/DriverError.js"
 import type { IdempotencyKey, InputId, RuntimeId, Stamp } from "../../schema/Ids.js"
 import { strongest, type WakeSignal } from "../../schema/Policy.js"
@@ -25,6 +28,7 @@ import {
   CommitUnknown,
   InsideTransaction,
   type ReadFailed,
+  StaleFence,
   type StoreClosed,
   WriteFailed
 } from "../../schema/StoreError.js"
@@ -33,8 +37,6 @@ import type { CommandError } from "../../services/Driver.js"
 import { refused } from "../../services/RuntimeStoreFromEncoded.js"
 import type { Env } from "./Env.js"
 import { type InDoubt, type Mode, type Resolution, seen, withCheckpoint } from "./Mode.js"
-
-export type Decide<A, E> = (state: DriverState, stamp: Stamp, now: number) => Either.Either<Transition<A>, E>
 
 /** A command that waits for its turn. */
 export interface Ask<A, E> {
@@ -50,7 +52,7 @@ export interface Ask<A, E> {
   readonly onRefusal?: (refusal: Refusal) => Option.Option<A>
   /** Replaces memory altogether: recovery. */
   readonly replace?: (
-    before: DriverState
+    isLost: boolean
   ) => Effect.Effect<readonly [state: DriverState, reply: A, signal: WakeSignal], E>
   /** Goes ahead when another owner has taken the runtime. */
   readonly whenLost?: boolean
@@ -135,24 +137,33 @@ export class Cell {
     return Effect.flatMap(Ref.get(this.mode), (mode): Effect.Effect<ReadonlyArray<Answer>> => {
       const refusal = this.unavailable(mode, batch[0])
       if (refusal !== undefined) return Effect.succeed(batch.map(() => Effect.fail(refusal)))
-      const before = seen(mode)
       const { replace } = batch[0]
       return replace === undefined
-        ? Effect.flatMap(this.gather(before, batch), (round) => this.round(round))
-        : Effect.map(this.replace(before, replace), (answer) => [answer])
+        ? Effect.flatMap(this.gather(seen(mode), batch), (round) => this.round(round))
+        : Effect.map(this.replace(mode, replace), (answer) => [answer])
     })
   }
 
-  private replace(before: DriverState, recover: NonNullable<AnyAsk["replace"]>): Effect.Effect<Answer> {
-    return Effect.flatMap(Effect.exit(recover(before)), (exit): Effect.Effect<Answer> => {
-      if (Exit.isFailure(exit)) return Effect.succeed(exit)
-      const [state, reply, signal] = exit.value
+  private replace(mode: Mode, recover: NonNullable<AnyAsk["replace"]>): Effect.Effect<Answer> {
+    const isLost = mode._tag === "Lost"
+    const before = seen(mode)
+    return Effect.flatMap(Effect.exit(recover(isLost)), (exit): Effect.Effect<Answer> => {
+      if (Exit.isSuccess(exit)) {
+        const [state, reply, signal] = exit.value
+        return Effect.as(
+          Effect.zipRight(
+            // The executor of a runtime that was lost was told so.
+            Ref.set(this.mode, { _tag: "Ready", state: { ...state, attached: !isLost && before.attached } }),
+            this.publish(signal)
+          ),
+          Effect.succeed(reply)
+        )
+      }
+      // The claim may have happened: then what memory holds is nobody's any more.
+      const unknown = Chunk.some(Cause.failures(exit.cause), (error) => error instanceof CommitUnknown)
       return Effect.as(
-        Effect.zipRight(
-          Ref.set(this.mode, { _tag: "Ready", state: { ...state, attached: before.attached } }),
-          this.publish(signal)
-        ),
-        Effect.succeed(reply)
+        unknown ? Ref.set(this.mode, { _tag: "Lost", state: before, by: null }) : Effect.void,
+        exit
       )
     })
   }
@@ -200,15 +211,18 @@ export class Cell {
           case "Committed":
             return Effect.as(this.publish(folded.signal), folded.answers)
           case "InDoubt":
-            return Effect.sync(() => {
+            return Effect.as(
               this.env.fork(this.resolve(settled.doubt, folded.signal))
-              return folded.answers.map((answer) => this.await(settled.doubt, answer, settled.error))
-            })
+                ? Effect.void
+                : Deferred.succeed(settled.doubt.resolution, "lost"),
+              folded.answers.map((answer) => this.await(settled.doubt, answer, settled.error))
+            )
           case "Failed":
-            // Which of them the store could not take is found by trying each alone (I17).
-            return asks.length > 1
+            // Which of them the store could not take is found by trying each alone (I17). What is wrong with the store
+            // is wrong for all.
+            return asks.length > 1 && mayBeOneMembers(settled.cause)
               ? this.oneByOne(round)
-              : Effect.succeed([Effect.failCause(settled.cause)])
+              : Effect.succeed(asks.map(() => Effect.failCause(settled.cause)))
           case "Refused": {
             const { by } = settled
             if (by._tag !== "KnownInput") {
@@ -258,17 +272,11 @@ export class Cell {
     const look = this.env.store.barrier(this.runtimeId, token).pipe(
       Effect.zipRight(this.env.store.loadStamp(this.runtimeId, witness)),
       Effect.map((stamp) => Option.exists(stamp, (found) => found.epoch === token.epoch && found.n === n)),
-      Effect.retry({ schedule: patience, while: (error) => error._tag !== "StaleFence" }),
-      Effect.matchEffect({
-        onFailure: (error): Effect.Effect<Resolution> =>
-          Effect.as(
-            Ref.set(this.mode, {
-              _tag: "Lost",
-              state: before,
-              by: error._tag === "StaleFence" ? error.current : null
-            }),
-            "lost"
-          ),
+      Effect.retry({ schedule: patience, while: (error) => error.retryable }),
+      Effect.matchCauseEffect({
+        // Nobody will know any more, or another owner does: only taking the runtime anew leads on.
+        onFailure: (cause): Effect.Effect<Resolution> =>
+          Effect.as(Ref.set(this.mode, { _tag: "Lost", state: before, by: ownerOf(cause) }), "lost"),
         onSuccess: (committed): Effect.Effect<Resolution> =>
           Effect.as(
             Effect.zipRight(
@@ -306,6 +314,15 @@ export class Cell {
     })
   }
 }
+
+const ownerOf = (cause: Cause.Cause<{ readonly _tag: string }>): number | null => {
+  for (const error of Cause.failures(cause)) if (error instanceof StaleFence) return error.current
+  return null
+}
+
+/** Whether a failure may be about one command's rows: of a group, or of a fold. */
+const mayBeOneMembers = (cause: Cause.Cause<unknown>): boolean =>
+  !Chunk.some(Cause.failures(cause), (error) => Predicate.hasProperty(error, "_tag") && error._tag !== "WriteFailed")
 
 const patience = Schedule.exponential("10 millis").pipe(
   Schedule.union(Schedule.spaced("1 second")),

@@ -94,6 +94,10 @@ export const gather = (
     return { ...delta, rewrite: { ...rewrite, keepRevision: before.value, tail } }
   })
 
+/** A delta as its caller said it, without what the stored transcript adds: enough to recognise a repetition. */
+export const asSaid = ({ delta, rewrite }: Taken): Session.Delta =>
+  rewrite === undefined ? delta : { ...delta, rewrite: { ...rewrite, keepRevision: null, tail: [] } }
+
 const invalid = (runtimeId: RuntimeId, field: string, problem: string) =>
   new InvalidInput({ runtimeId, field, problem })
 

@@ -10,39 +10,42 @@ import * as Accept from "../../core/Accept.js"
 import * as Boundary from "../../core/Boundary.js"
 import * as Close from "../../core/Close.js"
 import * as Control from "../../core/Control.js"
-import * as Projection from "../../core/Projection.js"
 import * as Session from "../../core/Session.js"
 import * as Stage from "../../core/Stage.js"
 import * as State from "../../core/State.js"
-import { InvalidInput } from "../../schema/DriverError.js"
+import type { Decide } from "../../core/Step.js"
+import type { InvalidInput } from "../../schema/DriverError.js"
 import type { BatchId, InputId, RunId, RuntimeId, SessionId } from "../../schema/Ids.js"
 import type { Draft } from "../../schema/Input.js"
-import { canonical, type Json } from "../../schema/Json.js"
+import type { Json } from "../../schema/Json.js"
 import type { AcceptOutcome, RecoveryReport } from "../../schema/Report.js"
-import type { Note, RunEvent } from "../../schema/Run.js"
+import type { RunEvent } from "../../schema/Run.js"
 import type { SessionDelta, SessionHead } from "../../schema/Session.js"
 import type { ReadFailed } from "../../schema/StoreError.js"
 import type { BoundaryError, BoundaryOptions, BoundaryOutcome, Service, SessionError } from "../../services/Driver.js"
 import * as Metrics from "../../services/Metrics.js"
+import { Arguments } from "./Arguments.js"
 import { type Ask, Cell } from "./Cell.js"
 import * as Deltas from "./Deltas.js"
 import type { Env } from "./Env.js"
 import * as Intake from "./Intake.js"
-import { recover, type Recovered, recycle } from "./Recovery.js"
+import { recover, type Recovered, recycle, type Taking } from "./Recovery.js"
 import * as Runs from "./Runs.js"
 
 const EVENTS_PAGE = 256
 
 export class DriverLive implements Service {
   private readonly cell: Cell
+  private readonly args: Arguments
   private lastRecovery: RecoveryReport
 
   constructor(readonly runtimeId: RuntimeId, private readonly env: Env, recovered: Recovered<RecoveryReport>) {
     this.cell = new Cell(runtimeId, env, recovered.state, recovered.signal)
+    this.args = new Arguments(runtimeId, env.limits)
     this.lastRecovery = recovered.report
   }
 
-  private command<A, E>(name: string, decide: Control.Decide<A, E>) {
+  private command<A, E>(name: string, decide: Decide<A, E>) {
     return this.cell.submit<A, E>({ name, decide: () => decide })
   }
 
@@ -74,37 +77,25 @@ export class DriverLive implements Service {
 
   stage(options: { readonly missingBlob?: "fail" | "placeholder" } = {}) {
     const { missingBlob = "fail" } = options
-    return Effect.gen(this, function*() {
-      const runId = (yield* this.env.ids.next) as RunId
-      const batchId = (yield* this.env.ids.next) as BatchId
-      const reply = yield* this.command("stage", Stage.stage({ runId, batchId }, this.env.limits))
-      if (reply._tag === "nothing") {
-        return { ...reply, nextReadyAt: Option.fromNullable(reply.nextReadyAt) }
-      }
-      // A run whose inputs cannot be read is nobody's: it goes back before the caller learns of the failure.
-      const inputs = yield* Effect.tapErrorCause(
-        Runs.openInputs(this.env, this.runtimeId, reply.inputs, missingBlob),
-        () => Effect.ignore(this.giveBack({ runId }))
-      )
-      const { session } = yield* this.cell.state
-      return {
-        _tag: "staged" as const,
-        run: {
-          runId,
-          batchId: reply.batchId,
-          idempotencyKey: reply.batchId,
-          attempt: reply.attempt,
-          inputs,
-          primitive: Projection.primitive(
-            reply.boundary,
-            inputs.flatMap(({ input }) => Either.isRight(input) ? [input.right] : [])
-          ),
-          resume: Option.fromNullable(reply.resume),
-          openTurns: reply.openTurns,
-          session: Option.fromNullable(session)
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen(this, function*() {
+        const runId = (yield* this.env.ids.next) as RunId
+        const batchId = (yield* this.env.ids.next) as BatchId
+        // A run that its caller never hears of is nobody's: it goes back. That it was not opened is answer enough.
+        const giveBack = Effect.ignore(this.giveBack({ runId }))
+        const reply = yield* restore(this.command("stage", Stage.stage({ runId, batchId }, this.env.limits))).pipe(
+          Effect.onInterrupt(() => giveBack)
+        )
+        if (reply._tag === "nothing") {
+          return { ...reply, nextReadyAt: Option.fromNullable(reply.nextReadyAt) }
         }
-      }
-    }).pipe(
+        const inputs = yield* restore(Runs.openReadable(this.env, this.runtimeId, reply.inputs, missingBlob)).pipe(
+          Effect.onError(() => giveBack)
+        )
+        const { session } = yield* this.cell.state
+        return { _tag: "staged" as const, run: Runs.stagedRun(reply, inputs, session) }
+      })
+    ).pipe(
       Effect.withSpan("Driver.stage", { captureStackTrace: false, attributes: { "burrow.runtime.id": this.runtimeId } })
     )
   }
@@ -128,16 +119,21 @@ export class DriverLive implements Service {
     const { alongside, notes = [], runId } = options
     return Effect.gen(this, function*() {
       const taken = yield* Deltas.take(this.env, this.runtimeId, options.delta)
-      const result = options.result === undefined ? null : yield* this.json("result", options.result)
-      for (const note of notes) yield* this.checkNote(note)
+      const result = options.result === undefined
+        ? null
+        : yield* this.args.json("result", options.result, this.env.limits.resultBytesMax)
+      yield* this.args.notes(notes)
       const sessionId = (yield* this.env.ids.next) as SessionId
       const context = yield* Effect.context<R>()
       const ask: Ask<Boundary.BoundaryReply, BoundaryError | E> = {
         name: kind,
         prepare: (state) =>
           Effect.gen(this, function*() {
-            const delta = yield* Deltas.gather(this.env, state, taken)
             const facts = yield* Runs.boundaryFacts(this.env, state, runId, options.after)
+            // A repetition is known by what it says; the transcript that it was made on may be gone.
+            const delta = facts.receipt === null
+              ? yield* Deltas.gather(this.env, state, taken)
+              : Deltas.asSaid(taken)
             const command = { kind, runId, delta, sessionId, result, notes }
             return Boundary.boundary(
               options.after === undefined ? command : { ...command, after: options.after },
@@ -167,27 +163,6 @@ export class DriverLive implements Service {
     )
   }
 
-  private checkNote({ key, value }: Note): Effect.Effect<unknown, InvalidInput> {
-    const { keyLengthMax } = this.env.limits
-    const { length } = key
-    return length <= keyLengthMax ? this.json(`notes.${key}`, value) : Effect.fail(
-      new InvalidInput({
-        runtimeId: this.runtimeId,
-        field: "notes",
-        problem: `has a key of ${length} characters; at most ${keyLengthMax} are taken`
-      })
-    )
-  }
-
-  private json(field: string, value: Json): Effect.Effect<string, InvalidInput> {
-    return Either.mapLeft(canonical(value), ({ kind, path }) =>
-      new InvalidInput({
-        runtimeId: this.runtimeId,
-        field: path === "" ? field : `${field}.${path}`,
-        problem: `is ${kind}, which has no JSON form`
-      }))
-  }
-
   private close(name: string, command: Close.CloseCommand) {
     return this.command(name, Close.close(command, this.env.limits)).pipe(
       Effect.withSpan("Driver.close", {
@@ -197,24 +172,28 @@ export class DriverLive implements Service {
     )
   }
 
-  fail({ failure, recoverable = true, runId, visibleAt }: Parameters<Service["fail"]>[0]) {
-    return this.close("fail", { _tag: "fail", runId, failure, recoverable, visibleAt: visibleAt ?? null })
+  fail({ failure, recoverable = true, runId, ...options }: Parameters<Service["fail"]>[0]) {
+    return Effect.flatMap(this.args.time("visibleAt", options.visibleAt), (visibleAt) =>
+      this.close("fail", { _tag: "fail", runId, failure: this.args.failure(failure), recoverable, visibleAt }))
   }
 
   cancel({ reason, runId }: Parameters<Service["cancel"]>[0]) {
-    return this.close("cancel", { _tag: "cancel", runId, reason })
+    return this.close("cancel", { _tag: "cancel", runId, reason: this.args.text(reason) })
   }
 
-  giveBack({ runId, visibleAt }: Parameters<Service["giveBack"]>[0]) {
-    return this.close("giveBack", { _tag: "give_back", runId, visibleAt: visibleAt ?? null })
+  giveBack({ runId, ...options }: Parameters<Service["giveBack"]>[0]) {
+    return Effect.flatMap(this.args.time("visibleAt", options.visibleAt), (visibleAt) =>
+      this.close("giveBack", { _tag: "give_back", runId, visibleAt }))
   }
 
-  hold({ reason, runId, until }: Parameters<Service["hold"]>[0]) {
-    return this.close("hold", { _tag: "hold", runId, reason, until: until ?? null })
+  hold({ reason, runId, ...options }: Parameters<Service["hold"]>[0]) {
+    return Effect.flatMap(this.args.time("until", options.until), (until) =>
+      this.close("hold", { _tag: "hold", runId, reason, until }))
   }
 
-  holdInput({ inputId, reason, until }: Parameters<Service["holdInput"]>[0]) {
-    return this.command("holdInput", Close.holdInput({ inputId, reason, until: until ?? null }))
+  holdInput({ inputId, reason, ...options }: Parameters<Service["holdInput"]>[0]) {
+    return Effect.flatMap(this.args.time("until", options.until), (until) =>
+      this.command("holdInput", Close.holdInput({ inputId, reason, until })))
   }
 
   release(inputId: InputId) {
@@ -237,14 +216,9 @@ export class DriverLive implements Service {
   }
 
   publish(code: string, data: Json) {
-    return Effect.zipRight(
-      Effect.zipRight(
-        code === "" || code.length > this.env.limits.keyLengthMax
-          ? Effect.fail(new InvalidInput({ runtimeId: this.runtimeId, field: "code", problem: "is empty or too long" }))
-          : Effect.void,
-        this.json("data", data)
-      ),
-      this.command("publish", Control.publish(code, data))
+    return this.args.name("code", code).pipe(
+      Effect.zipRight(this.args.json("data", data, this.env.limits.valueBytesMax)),
+      Effect.zipRight(this.command("publish", Control.publish(code, data)))
     )
   }
 
@@ -253,7 +227,10 @@ export class DriverLive implements Service {
   }
 
   attach(agentRuntimeId?: string) {
-    return this.command("attach", Control.attach(agentRuntimeId ?? null))
+    return Effect.flatMap(
+      agentRuntimeId === undefined ? Effect.succeed(null) : this.args.name("agentRuntimeId", agentRuntimeId),
+      (name) => this.command("attach", Control.attach(name))
+    )
   }
 
   get detach() {
@@ -289,38 +266,36 @@ export class DriverLive implements Service {
   }
 
   get recycle() {
+    return this.rebuild("recycle", recycle)
+  }
+
+  get recover() {
+    return this.rebuild("recover", recover)
+  }
+
+  get takeOver() {
+    return this.rebuild("takeOver", recover, { whenLost: true })
+  }
+
+  private rebuild<Report, E>(
+    name: string,
+    take: (env: Env, runtimeId: RuntimeId, taking: Taking) => Effect.Effect<Recovered<Report>, E>,
+    { whenLost = false } = {}
+  ) {
     return this.cell.submit({
-      name: "recycle",
-      replace: () =>
-        Effect.map(recycle(this.env, this.runtimeId), (recovered) => {
+      name,
+      whenLost,
+      replace: (isLost) =>
+        Effect.map(take(this.env, this.runtimeId, isLost ? "anew" : "again"), (recovered) => {
           this.lastRecovery = recovered.recovery
           return [recovered.state, recovered.report, recovered.signal] as const
         })
     })
   }
 
-  get recover() {
-    return this.rebuild("recover", false)
-  }
-
-  get takeOver() {
-    return this.rebuild("takeOver", true)
-  }
-
-  private rebuild(name: string, whenLost: boolean) {
-    return this.cell.submit({
-      name,
-      whenLost,
-      replace: () =>
-        Effect.map(recover(this.env, this.runtimeId), (recovered) => {
-          this.lastRecovery = recovered.report
-          return [recovered.state, recovered.report, recovered.signal] as const
-        })
-    })
-  }
-
   setSilentIntents(intents: ReadonlyArray<string>) {
-    return this.command("setSilentIntents", Control.setSilentIntents(intents))
+    return Effect.flatMap(this.args.intents(intents), (intents) =>
+      this.command("setSilentIntents", Control.setSilentIntents(intents)))
   }
 
   private changeSession(

@@ -6,12 +6,13 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { AcceptCommand } from "../../core/Accept.js"
-import { payloadDigest } from "../../core/Digests.js"
+import { validate } from "../../core/Admission.js"
+import { blobId, payloadDigest } from "../../core/Digests.js"
 import type { BlobError } from "../../schema/BlobError.js"
 import { InputTooLarge, InvalidInput } from "../../schema/DriverError.js"
 import type { Malformed } from "../../schema/Envelope.js"
 import type { InputId, RuntimeId } from "../../schema/Ids.js"
-import type { Draft, Header, Input } from "../../schema/Input.js"
+import { contentOf, type Draft, type Header, type Input, withContent } from "../../schema/Input.js"
 import { canonical, type NotCanonical } from "../../schema/Json.js"
 import type { RecordCorrupt, SchemaFromTheFuture } from "../../schema/StoreError.js"
 import { BlobStore } from "../../services/BlobStore.js"
@@ -38,16 +39,19 @@ export const take = (
     yield* checkKeys(env, input.header, invalid)
     yield* Either.mapLeft(jsonParts(input), noJson(invalid))
     const encoded = yield* Either.mapLeft(codecs.payload.encode({ _tag: "inline", input }), describe(invalid))
-    const bytes = byteLength(encoded)
     const digest = yield* Either.mapLeft(payloadDigest(env.sha256, input), noJson(invalid))
-    const stored = yield* InputBlobs.externalize(input, env.limits).pipe(Effect.provideService(BlobStore, env.blobs))
     // Media do not count: they have a limit and a place of their own.
-    const payload = stored === input
+    const light = refer(env, input)
+    const payload = light === input
       ? encoded
-      : yield* Either.mapLeft(codecs.payload.encode({ _tag: "inline", input: stored }), describe(invalid))
-    const size = stored === input ? bytes : byteLength(payload)
+      : yield* Either.mapLeft(codecs.payload.encode({ _tag: "inline", input: light }), describe(invalid))
+    const size = byteLength(payload)
     if (size > env.limits.inputBytesMax) {
       return yield* new InputTooLarge({ runtimeId, bytes: size, inputBytesMax: env.limits.inputBytesMax })
+    }
+    // Nothing is kept for an input that will be rejected as it is.
+    if (light !== input && validate(input) === undefined) {
+      yield* InputBlobs.externalize(input, env.limits).pipe(Effect.provideService(BlobStore, env.blobs))
     }
     return {
       input,
@@ -56,6 +60,21 @@ export const take = (
       idGiven: draft.header?.id !== undefined
     }
   })
+
+/** What the input will be in its row: large blocks by the names that the blob store will give them. */
+const refer = (env: Env, input: Input): Input => {
+  const content = contentOf(input)
+  const large = InputBlobs.isLarge(env.limits.blockInlineBytesMax)
+  if (!content.some(large)) return input
+  return withContent(
+    input,
+    content.map((block) =>
+      large(block)
+        ? { ...block, source: { _tag: "blob", blobId: blobId(env.sha256, block.source.data, block.mediaType) } }
+        : block
+    )
+  )
+}
 
 /** The schemas take any value where JSON is meant; what is none is found before it is encoded. */
 const jsonParts = (input: Input): Either.Either<unknown, NotCanonical> => {

@@ -3,7 +3,7 @@
  *
  *   Ready ── commit ──> Ready
  *     │ ── CommitUnknown ──> InDoubt ── barrier, then the witness's row ──> Ready (before or after)
- *     └─── StaleFence ────> Lost ── takeOver ──> Ready
+ *     └─── StaleFence, or a claim in doubt ────> Lost ── takeOver ──> Ready
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"

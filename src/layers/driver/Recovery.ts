@@ -19,7 +19,11 @@ export interface Recovered<Report> {
   readonly state: State.DriverState
   readonly signal: WakeSignal
   readonly report: Report
+  readonly recovery: RecoveryReport
 }
+
+/** `again`: by the driver that has it already, whose process and executor go on. */
+export type Taking = "again" | "anew"
 
 const take = <A, E>(
   env: Env,
@@ -40,25 +44,27 @@ const recovered = (
   found: Found,
   stamp: Stamp,
   now: number,
-  sameProcess: boolean
+  taking: Taking
 ): Either.Either<Transition<RecoveryReport>, RecordCorrupt> =>
-  Recover.recover({ runtimeId, inDoubt: env.inDoubt, sameProcess }, found, env.limits)(stamp, now)
+  Recover.recover({ runtimeId, inDoubt: env.inDoubt, sameProcess: taking === "again" }, found, env.limits)(stamp, now)
 
 export const recover = (
   env: Env,
-  runtimeId: RuntimeId
+  runtimeId: RuntimeId,
+  taking: Taking
 ): Effect.Effect<Recovered<RecoveryReport>, CommitError | LoadError> =>
-  take(env, runtimeId, (found, stamp, now) => recovered(env, runtimeId, found, stamp, now, false)).pipe(
-    Effect.map(({ reply, signal, state }) => ({ state, signal, report: reply })),
+  take(env, runtimeId, (found, stamp, now) => recovered(env, runtimeId, found, stamp, now, taking)).pipe(
+    Effect.map(({ reply, signal, state }) => ({ state, signal, report: reply, recovery: reply })),
     Effect.withSpan("Driver.recover", { captureStackTrace: false, attributes: { "burrow.runtime.id": runtimeId } })
   )
 
 /** `recover`, and back to idle, in one commit. */
 export const recycle = (
   env: Env,
-  runtimeId: RuntimeId
+  runtimeId: RuntimeId,
+  taking: Taking
 ): Effect.Effect<
-  Recovered<RecycleReport> & { readonly recovery: RecoveryReport },
+  Recovered<RecycleReport>,
   CommitError | LoadError | Control.ControlRefusal
 > =>
   take(env, runtimeId, (found, stamp, now) => {
@@ -66,7 +72,7 @@ export const recycle = (
       return Either.left(new RunInProgress({ runtimeId, runId: found.run.id, command: "recycle" }))
     }
     return Either.flatMap(
-      recovered(env, runtimeId, found, stamp, now, true),
+      recovered(env, runtimeId, found, stamp, now, taking),
       (first): Either.Either<Transition<RecoveryReport>, Control.ControlRefusal> =>
         Either.map(Control.recycle(first.state, stamp, now), (second) => ({
           state: second.state,

@@ -4,40 +4,76 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { BoundaryFacts } from "../../core/Boundary.js"
 import * as Projection from "../../core/Projection.js"
+import type { StageReply } from "../../core/Stage.js"
 import * as State from "../../core/State.js"
 import type { InputId, RunId, RuntimeId } from "../../schema/Ids.js"
+import type { Input } from "../../schema/Input.js"
 import type { InputHead } from "../../schema/InputState.js"
 import { canonical } from "../../schema/Json.js"
-import { message } from "../../schema/Session.js"
-import type { LoadError, ReadFailed, SchemaFromTheFuture } from "../../schema/StoreError.js"
-import type { StagedInput } from "../../services/Driver.js"
+import { message, type SessionHead } from "../../schema/Session.js"
+import { type LoadError, ReadFailed, type SchemaFromTheFuture } from "../../schema/StoreError.js"
+import type { StagedInput, StagedRun } from "../../services/Driver.js"
 import type { Env } from "./Env.js"
 import * as Intake from "./Intake.js"
 
-/** The inputs of heads, hydrated, each with its own trouble. */
+/**
+ * The inputs of heads, hydrated, each with its own trouble. It does not fail: it also runs behind a commit, whose answer
+ * must not depend on it.
+ */
 export const openInputs = (
   env: Env,
   runtimeId: RuntimeId,
   heads: ReadonlyArray<InputHead>,
   missing: "fail" | "placeholder"
+): Effect.Effect<ReadonlyArray<StagedInput>> =>
+  Effect.flatMap(
+    Effect.either(env.store.loadBodies(runtimeId, heads.map((head) => head.id))),
+    (rows) => {
+      const bodies = new Map(Either.isRight(rows) ? rows.right.map((row) => [row.inputId, row.body]) : [])
+      return Effect.forEach(heads, (head): Effect.Effect<StagedInput> => {
+        if (Either.isLeft(rows)) return Effect.succeed({ head, input: Either.left(rows.left) })
+        const body = bodies.get(head.id)
+        if (body === undefined) return Effect.dieMessage(`input ${head.id} is staged and has no row`)
+        return Effect.flatMap(body, (stored) => Intake.open(env, runtimeId, head.id, stored)).pipe(
+          Effect.flatMap((input) => Intake.hydrate(env, input, missing)),
+          Effect.either,
+          Effect.map((input) => ({ head, input }))
+        )
+      })
+    }
+  )
+
+/** As `openInputs`, for a run that can still be given back: what a later try may read fails the whole. */
+export const openReadable = (
+  env: Env,
+  runtimeId: RuntimeId,
+  heads: ReadonlyArray<InputHead>,
+  missing: "fail" | "placeholder"
 ): Effect.Effect<ReadonlyArray<StagedInput>, ReadFailed | SchemaFromTheFuture> =>
-  Effect.flatMap(env.store.loadBodies(runtimeId, heads.map((head) => head.id)), (rows) => {
-    const bodies = new Map(rows.map((row) => [row.inputId, row.body]))
-    return Effect.forEach(heads, (head): Effect.Effect<StagedInput, SchemaFromTheFuture> => {
-      const body = bodies.get(head.id)
-      if (body === undefined) return Effect.dieMessage(`input ${head.id} is staged and has no row`)
-      return Effect.flatMap(body, (stored) => Intake.open(env, runtimeId, head.id, stored)).pipe(
-        Effect.flatMap((input) => Intake.hydrate(env, input, missing)),
-        Effect.matchEffect({
-          onFailure: (error) =>
-            error._tag === "SchemaFromTheFuture"
-              ? Effect.fail(error)
-              : Effect.succeed<StagedInput>({ head, input: Either.left(error) }),
-          onSuccess: (input) => Effect.succeed<StagedInput>({ head, input: Either.right(input) })
-        })
-      )
-    })
-  })
+  Effect.tap(openInputs(env, runtimeId, heads, missing), (inputs) =>
+    Effect.forEach(inputs, ({ input }) =>
+      Either.isLeft(input) && (input.left._tag === "ReadFailed" || input.left._tag === "SchemaFromTheFuture")
+        ? Effect.fail(input.left)
+        : Effect.void, { discard: true }))
+
+export const stagedRun = (
+  reply: Extract<StageReply, { readonly _tag: "staged" }>,
+  inputs: ReadonlyArray<StagedInput>,
+  session: SessionHead | null
+): StagedRun => ({
+  runId: reply.runId,
+  batchId: reply.batchId,
+  idempotencyKey: reply.batchId,
+  attempt: reply.attempt,
+  inputs,
+  primitive: Projection.primitive(
+    reply.boundary,
+    inputs.flatMap(({ input }) => Either.isRight(input) ? [input.right] : [])
+  ),
+  resume: Option.fromNullable(reply.resume),
+  openTurns: reply.openTurns,
+  session: Option.fromNullable(session)
+})
 
 /** The messages of inputs that are not in the transcript yet, and the receipt that a repetition would find. */
 export const boundaryFacts = (
@@ -69,9 +105,16 @@ const unrecorded = (
     const messages = new Map<InputId, string>()
     if (ids.length === 0) return messages
     for (const { body, inputId } of yield* env.store.loadBodies(state.runtimeId, ids)) {
-      // What cannot be read has no message; its run is told of it at staging.
-      const input = yield* Effect.option(
-        Effect.flatMap(body, (stored) => Intake.open(env, state.runtimeId, inputId, stored))
+      const input = yield* Effect.flatMap(body, (stored) => Intake.open(env, state.runtimeId, inputId, stored)).pipe(
+        Effect.map(Option.some),
+        Effect.catchAll((error): Effect.Effect<Option.Option<Input>, ReadFailed | SchemaFromTheFuture> =>
+          error._tag === "SchemaFromTheFuture"
+            ? Effect.fail(error)
+            : error._tag === "BlobReadFailed"
+            ? Effect.fail(new ReadFailed({ operation: `input ${inputId}`, cause: error }))
+            // What can never be read has no message; its run is told of it at staging.
+            : Effect.succeedNone
+        )
       )
       const append = Option.flatMapNullable(input, Projection.append)
       if (Option.isSome(append)) {

@@ -2,6 +2,7 @@
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -53,16 +54,15 @@ export const make = (
 
     /** Opened in the background: a caller that is interrupted takes no other's driver with it. */
     const open = (runtimeId: RuntimeId, opened: Deferred.Deferred<Service, OpenError>): Effect.Effect<void> =>
-      recover(env, runtimeId).pipe(
+      recover(env, runtimeId, "anew").pipe(
         Effect.map((recovered) => new DriverLive(runtimeId, env, recovered)),
         Effect.onExit((exit) =>
           Effect.zipRight(
             // A failure is not remembered: the next caller tries again.
             Effect.sync(() => exit._tag === "Failure" && table.delete(runtimeId)),
-            Deferred.done(opened, exit)
+            Exit.isInterrupted(exit) ? Deferred.fail(opened, closed(runtimeId)) : Deferred.done(opened, exit)
           )
         ),
-        Effect.onInterrupt(() => Deferred.fail(opened, closed(runtimeId))),
         Effect.exit,
         Effect.asVoid
       )
@@ -72,10 +72,12 @@ export const make = (
         Effect.gen(function*() {
           const runtimeId = yield* parseId(env, name)
           const existing = table.get(runtimeId)
-          if (existing !== undefined) return yield* Deferred.await(existing)
-          if (yield* env.store.insideTransaction) {
+          const isOpen = existing !== undefined && (yield* Deferred.isDone(existing))
+          // To wait for an opening from within a transaction would be to wait for the connection one holds.
+          if (!isOpen && (yield* env.store.insideTransaction)) {
             return yield* new InsideTransaction({ operation: `opening runtime ${runtimeId}` })
           }
+          if (existing !== undefined) return yield* Deferred.await(existing)
           if (env.fork.closed) return yield* closed(runtimeId)
           const opened = Deferred.unsafeMake<Service, OpenError>(yield* Effect.fiberId)
           table.set(runtimeId, opened)

@@ -45,7 +45,7 @@ const inputOf = (runtime: Runtime, inputId: string | undefined): InputRow | null
 const isDead = (outcome: string | null | undefined): boolean => {
   const parsed = Either.getOrNull(Either.try(() => JSON.parse(outcome ?? "null") as unknown))
   return Predicate.isTagged(parsed, "abandoned") && Predicate.hasProperty(parsed, "reason") &&
-    Predicate.isTagged(parsed.reason, "max_attempts_exhausted")
+    (Predicate.isTagged(parsed.reason, "max_attempts_exhausted") || Predicate.isTagged(parsed.reason, "failed"))
 }
 
 /** `undefined` when the runtime waits for nothing. */

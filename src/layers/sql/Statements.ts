@@ -59,6 +59,7 @@ const headColumns = [
   ...movedColumns,
   "sequence",
   "acceptedAt",
+  "deliverAt",
   "kind",
   "durability",
   "lane",
@@ -140,10 +141,10 @@ export const make = (dialect: Dialect) => {
       `WHERE ${key.map((name, i) => `${table}.${snake(name)} = v.column${i + 1}`).join(" AND ")}${more}`
     )
   const isDead = dialect === "pg"
-    ? "outcome::json ->> '_tag' = 'abandoned' AND outcome::json -> 'reason' ->> '_tag' = 'max_attempts_exhausted'"
+    ? "outcome::json ->> '_tag' = 'abandoned' AND outcome::json -> 'reason' ->> '_tag' IN ('max_attempts_exhausted', 'failed')"
     // A row that is no JSON is not dead, and takes no other with it.
     : "CASE WHEN json_valid(outcome) THEN json_extract(outcome, '$._tag') = 'abandoned' " +
-      "AND json_extract(outcome, '$.reason._tag') = 'max_attempts_exhausted' END"
+      "AND json_extract(outcome, '$.reason._tag') IN ('max_attempts_exhausted', 'failed') END"
   const inputs = (where: string): string => `SELECT ${selected(inputColumns)} FROM burrow_inputs WHERE ${where}`
   // Terminal rows are in no index by number. What is sorted is the numbers of this runtime's rows, not the rows.
   const numbered = (where: string): string =>

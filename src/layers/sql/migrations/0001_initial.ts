@@ -52,6 +52,7 @@ export const statements = (dialect: Dialect): ReadonlyArray<string> => {
   failure TEXT,
   updated_at ${int} NOT NULL,
   accepted_at ${int} NOT NULL,
+  deliver_at ${int},
   kind TEXT NOT NULL,
   durability TEXT NOT NULL,
   lane TEXT,

@@ -254,6 +254,7 @@ const head = [
           receipt: null,
           readyAt: null,
           hold: null,
+          deliverAt: null,
           recorded: false,
           outcome: null,
           failure: null,

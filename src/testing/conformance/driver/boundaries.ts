@@ -351,7 +351,7 @@ const notes = [
         const bad = { list: [0, Number.NaN] }
         const attempts: ReadonlyArray<readonly [string, Effect.Effect<BoundaryOutcome, unknown>]> = [
           ["result.list[1]", driver.complete({ runId, result: bad })],
-          ["notes.step.list[1]", driver.note({ runId, notes: [{ scope: "s", key: "step", value: bad }] })],
+          ["notes[0].value.list[1]", driver.note({ runId, notes: [{ scope: "s", key: "step", value: bad }] })],
           ["append[0].list[1]", driver.checkpoint({ runId, delta: { append: [bad] } })]
         ]
         for (const [field, attempt] of attempts) {

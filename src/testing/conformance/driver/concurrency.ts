@@ -159,9 +159,6 @@ const committing = (driver: Driver.Service) =>
     return { runId, fiber, go: Deferred.succeed(go, undefined) }
   })
 
-/** Long enough for a forked command to get in line. */
-const yields = Effect.repeatN(Effect.yieldNow(), 20)
-
 const interruption = [
   F.make(
     "a command that waits is withdrawn when its caller is interrupted, and others go on",
@@ -170,7 +167,7 @@ const interruption = [
         const { fiber, go } = yield* committing(driver)
         const withdrawn = yield* Effect.fork(driver.accept(F.prompt("withdrawn", { key: "k" })))
         const kept = yield* Effect.fork(driver.accept(F.prompt("kept")))
-        yield* yields
+        yield* F.turns
         yield* Fiber.interrupt(withdrawn)
         yield* go
         yield* Fiber.join(fiber)
@@ -187,7 +184,7 @@ const interruption = [
       Effect.gen(function*() {
         const { fiber, go } = yield* committing(driver)
         yield* Fiber.interruptFork(fiber)
-        yield* yields
+        yield* F.turns
         yield* go
         yield* Fiber.await(fiber)
         // The next command is answered behind it.
@@ -203,7 +200,7 @@ const interruption = [
       Effect.gen(function*() {
         const { fiber, go } = yield* committing(driver)
         const waiting = yield* Effect.forEach(["a", "b", "c"], (text) => Effect.fork(driver.accept(F.prompt(text))))
-        yield* yields
+        yield* F.turns
         yield* expectEqual((yield* driver.activeInputIds).length, 1, "the active inputs meanwhile")
         yield* go
         yield* Fiber.join(fiber)

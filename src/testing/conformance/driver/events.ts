@@ -23,9 +23,6 @@ const numbers = (records: ReadonlyArray<EventRecord>) => records.map(({ number }
 const publishMany = (driver: Service, count: number, from = 0) =>
   Effect.forEach(numbersFrom(from, count), (i) => driver.publish("n", i), { discard: true })
 
-/** Long enough for others to get their turn. */
-const yields = Effect.repeatN(Effect.yieldNow(), 20)
-
 const log = [
   F.make(
     "I18: a whole life is in the log, each event numbered inside the commit of its cause",
@@ -113,7 +110,7 @@ const streams = [
     Effect.gen(function*() {
       yield* publishMany(driver, 3)
       const fiber = yield* Effect.fork(first(driver, 8))
-      yield* yields
+      yield* F.turns
       yield* publishMany(driver, 5, 3)
       yield* expectEqual(numbers(yield* Fiber.join(fiber)), numbersFrom(1, 8), "the numbers")
     })),
@@ -128,7 +125,7 @@ const streams = [
       const early = yield* Effect.fork(first(driver, 30))
       yield* publishMany(driver, 10)
       const middle = yield* Effect.fork(first(driver, 30))
-      yield* yields
+      yield* F.turns
       yield* publishMany(driver, 20, 10)
       const late = yield* first(driver, 30)
       yield* expectEqual(yield* Fiber.join(early), late, "the early stream's events")
@@ -139,7 +136,9 @@ const streams = [
       const seen: Array<number> = []
       const slow = yield* driver.events().pipe(
         Stream.take(300),
-        Stream.runForEach(({ number }) => Effect.zipRight(yields, Effect.sync(() => seen.push(number)))),
+        Stream.runForEach(({ number }) =>
+          Effect.zipRight(Effect.repeatN(Effect.yieldNow(), 20), Effect.sync(() => seen.push(number)))
+        ),
         Effect.fork
       )
       yield* publishMany(driver, 300)
@@ -151,7 +150,7 @@ const streams = [
     Effect.gen(function*() {
       const one = yield* Effect.fork(first(driver, 5))
       const other = yield* Effect.fork(first(driver, 5))
-      yield* yields
+      yield* F.turns
       yield* Fiber.interrupt(one)
       yield* publishMany(driver, 5)
       yield* expectEqual(numbers(yield* Fiber.join(other)), numbersFrom(1, 5), "what the other saw")

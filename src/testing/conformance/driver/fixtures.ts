@@ -324,3 +324,9 @@ export const expectTranscript = (driver: Service, messages: ReadonlyArray<Json>)
     yield* expectEqual(session.length, messages.length, "the length of the transcript")
     yield* check(session.revision === revision, `the transcript is ${JSON.stringify(messages)}`)
   }).pipe(Effect.provide(DigestPure.layer))
+
+/** Long enough for a forked command to get in line, and for a worker that waits for its turn to get it. */
+export const turns = Effect.repeatN(
+  Effect.async<void>((resume) => void setTimeout(() => resume(Effect.void), 0)),
+  4
+)

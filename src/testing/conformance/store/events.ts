@@ -69,7 +69,7 @@ const everyEvent = (bench: Bench) =>
       { _tag: "runtime.state_changed", from: "idle", to: "retired" },
       { _tag: "runtime.paused", paused: true },
       { _tag: "session.rewritten", revision: bench.sha256("x") as Revision, reason: awkwardText },
-      { _tag: "session.snapshot_changed", version: 7 },
+      { _tag: "session.changed", version: 7, messages: { start: 2, end: 3 } },
       { _tag: "session.cleared" },
       { _tag: "runtime.published", code: awkwardText, data: { text: awkwardText, list: [1.5, null, true] } }
     ]

@@ -176,6 +176,7 @@ export const newInput = (
       receipt: null,
       readyAt: header.deliverAt ?? null,
       hold: null,
+      deliverAt: null,
       recorded: false,
       outcome: null,
       failure: null,
