@@ -1,5 +1,6 @@
 /**
- * Everything that could grow has a limit, refused with a typed error before anything is written.
+ * Everything that could grow has a limit. What is over it is refused with a typed error before a row is written;
+ * batches are split, and texts that tell what happened are cut.
  *
  * @since 0.1.0
  */

@@ -249,7 +249,7 @@ export class IdempotencyConflict extends Schema.TaggedError<IdempotencyConflict>
 }
 
 /**
- * A note of that scope and key exists with another value.
+ * A note of that scope and key exists. It is there for ever, whatever its value.
  *
  * @since 0.1.0
  * @category errors

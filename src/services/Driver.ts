@@ -400,7 +400,6 @@ export class Drivers extends Context.Tag("effect-burrow/Drivers")<Drivers, {
  */
 export type InDoubtPolicy = InDoubt
 
-
 /**
  * One runtime's driver as a service. Two mentions of it are the same driver.
  *

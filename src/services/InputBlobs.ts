@@ -10,7 +10,12 @@ import * as Content from "../schema/Content.js"
 import { contentOf, type Input, withContent } from "../schema/Input.js"
 import { BlobStore } from "./BlobStore.js"
 
-/** A block whose bytes are in it and are too many for a row. */
+/**
+ * A block whose bytes are in it and are too many for a row.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
 export const isLarge =
   (blockInlineBytesMax: number) =>
   (block: Content.Block): block is Content.MediaBlock & { readonly source: { readonly _tag: "inline" } } =>
@@ -39,8 +44,7 @@ export const externalize = (
             blobs.put(block.source.data, block.mediaType),
             (blobId) => ({ ...block, source: { _tag: "blob", blobId } })
           )),
-      (blocks) =>
-        withContent(input, blocks)
+      (blocks) => withContent(input, blocks)
     ))
 }
 

@@ -120,8 +120,10 @@ export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Ser
           (held) =>
             held
               ? Effect.void
-              : Effect.flatMap(encoded.readRuntime(runtimeId), (row) =>
-                new StoreError.StaleFence({ runtimeId, epoch: token.epoch, current: row?.epoch ?? null }))
+              : Effect.flatMap(
+                encoded.readRuntime(runtimeId),
+                (row) => new StoreError.StaleFence({ runtimeId, epoch: token.epoch, current: row?.epoch ?? null })
+              )
         )
     }
   })

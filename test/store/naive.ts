@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import type { Outcome, Rows } from "../../src/core/Rows.js"
 import { committed } from "../../src/core/Rows.js"
 import * as MemoryStore from "../../src/layers/memory/MemoryStore.js"
+import { eventLoopTurn } from "../../src/services/Batcher.js"
 import { RuntimeStore } from "../../src/services/RuntimeStore.js"
 import type { Encoded } from "../../src/services/RuntimeStoreEncoded.js"
 import * as FromEncoded from "../../src/services/RuntimeStoreFromEncoded.js"
@@ -277,7 +278,8 @@ export const mistakes = {
         right.readInputs(runtimeId, { after: 0, limit: 1000, filter: "active" }),
         (inputs) =>
           Effect.zipRight(
-            Effect.replicateEffect(Effect.yieldNow(), 20),
+            // Long enough for a group of commits, which begins with a turn of the event loop.
+            Effect.replicateEffect(eventLoopTurn, 4),
             right.recover(runtimeId, claimId, (loaded, epoch) => decide({ ...loaded, inputs }, epoch))
           )
       )

@@ -28,7 +28,9 @@ export class Arguments {
   /** A name that is stored: what every store can keep, within the limit. */
   name(field: string, value: string): Effect.Effect<string, InvalidInput> {
     const { keyLengthMax } = this.limits
-    if (value === "" || !isStorable(value)) return this.invalid(field, "must be non-empty, well-formed Unicode without NUL")
+    if (value === "" || !isStorable(value)) {
+      return this.invalid(field, "must be non-empty, well-formed Unicode without NUL")
+    }
     return value.length <= keyLengthMax
       ? Effect.succeed(value)
       : this.invalid(field, `is ${value.length} characters long; at most ${keyLengthMax} are taken`)

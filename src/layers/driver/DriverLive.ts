@@ -173,8 +173,11 @@ export class DriverLive implements Service {
   }
 
   fail({ failure, recoverable = true, runId, ...options }: Parameters<Service["fail"]>[0]) {
-    return Effect.flatMap(this.args.time("visibleAt", options.visibleAt), (visibleAt) =>
-      this.close("fail", { _tag: "fail", runId, failure: this.args.failure(failure), recoverable, visibleAt }))
+    return Effect.flatMap(
+      this.args.time("visibleAt", options.visibleAt),
+      (visibleAt) =>
+        this.close("fail", { _tag: "fail", runId, failure: this.args.failure(failure), recoverable, visibleAt })
+    )
   }
 
   cancel({ reason, runId }: Parameters<Service["cancel"]>[0]) {
@@ -182,18 +185,24 @@ export class DriverLive implements Service {
   }
 
   giveBack({ runId, ...options }: Parameters<Service["giveBack"]>[0]) {
-    return Effect.flatMap(this.args.time("visibleAt", options.visibleAt), (visibleAt) =>
-      this.close("giveBack", { _tag: "give_back", runId, visibleAt }))
+    return Effect.flatMap(
+      this.args.time("visibleAt", options.visibleAt),
+      (visibleAt) => this.close("giveBack", { _tag: "give_back", runId, visibleAt })
+    )
   }
 
   hold({ reason, runId, ...options }: Parameters<Service["hold"]>[0]) {
-    return Effect.flatMap(this.args.time("until", options.until), (until) =>
-      this.close("hold", { _tag: "hold", runId, reason, until }))
+    return Effect.flatMap(
+      this.args.time("until", options.until),
+      (until) => this.close("hold", { _tag: "hold", runId, reason, until })
+    )
   }
 
   holdInput({ inputId, reason, ...options }: Parameters<Service["holdInput"]>[0]) {
-    return Effect.flatMap(this.args.time("until", options.until), (until) =>
-      this.command("holdInput", Close.holdInput({ inputId, reason, until })))
+    return Effect.flatMap(
+      this.args.time("until", options.until),
+      (until) => this.command("holdInput", Close.holdInput({ inputId, reason, until }))
+    )
   }
 
   release(inputId: InputId) {
@@ -294,8 +303,10 @@ export class DriverLive implements Service {
   }
 
   setSilentIntents(intents: ReadonlyArray<string>) {
-    return Effect.flatMap(this.args.intents(intents), (intents) =>
-      this.command("setSilentIntents", Control.setSilentIntents(intents)))
+    return Effect.flatMap(
+      this.args.intents(intents),
+      (intents) => this.command("setSilentIntents", Control.setSilentIntents(intents))
+    )
   }
 
   private changeSession(

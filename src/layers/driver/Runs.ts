@@ -50,11 +50,14 @@ export const openReadable = (
   heads: ReadonlyArray<InputHead>,
   missing: "fail" | "placeholder"
 ): Effect.Effect<ReadonlyArray<StagedInput>, ReadFailed | SchemaFromTheFuture> =>
-  Effect.tap(openInputs(env, runtimeId, heads, missing), (inputs) =>
-    Effect.forEach(inputs, ({ input }) =>
-      Either.isLeft(input) && (input.left._tag === "ReadFailed" || input.left._tag === "SchemaFromTheFuture")
-        ? Effect.fail(input.left)
-        : Effect.void, { discard: true }))
+  Effect.tap(
+    openInputs(env, runtimeId, heads, missing),
+    (inputs) =>
+      Effect.forEach(inputs, ({ input }) =>
+        Either.isLeft(input) && (input.left._tag === "ReadFailed" || input.left._tag === "SchemaFromTheFuture")
+          ? Effect.fail(input.left)
+          : Effect.void, { discard: true })
+  )
 
 export const stagedRun = (
   reply: Extract<StageReply, { readonly _tag: "staged" }>,

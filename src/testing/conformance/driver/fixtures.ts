@@ -251,7 +251,7 @@ export const failUntilLast = (driver: Service, attempts: number = limits.attempt
 export const head = (driver: Service, id: InputId) =>
   Effect.flatMap(driver.inputState(id), (found) => demand(found, `input ${id} is known`))
 
-export const phase = (driver: Service, id: InputId) => Effect.map(head(driver, id), (found) => found.phase)
+const phase = (driver: Service, id: InputId) => Effect.map(head(driver, id), (found) => found.phase)
 
 export const expectPhase = (driver: Service, id: InputId, expected: string, sentence = "the phase") =>
   Effect.flatMap(phase(driver, id), (actual) => expectEqual<string>(actual, expected, sentence))
