@@ -75,7 +75,10 @@ export const recover =
     for (const head of found.inputs) normalize(step, head, judgement)
     if (found.run !== null) step.emit({ _tag: "run.lost", runId: found.run.id })
     step.lifecycle({ run: null })
-    for (const batch of judgement.broken) dissolve(step, batch)
+    for (const batch of judgement.broken) {
+      // The lost run's last boundary is its members' receipt only now.
+      if (batch !== null && State.firstOf(step.state, batch)?.receipt === null) dissolve(step, batch)
+    }
     dropReplaced(step, State.activeHeads(step.state))
     if (State.hasReady(step.state)) step.wake("wake_loop")
     return Either.right(step.finish({
@@ -94,7 +97,7 @@ interface Judgement {
   readonly lost: Partial<Pick<InputHead, "receipt">>
   /** The lost run was its batch's last attempt. */
   readonly dead: boolean
-  /** Batches that lost a member before they committed anything. */
+  /** Batches that lost a member. */
   readonly broken: Set<InputHead["batch"]>
   readonly tally: { requeued: number; consumed: number; abandoned: number }
 }
@@ -104,7 +107,7 @@ const normalize = (step: Step, head: InputHead, judgement: Judgement): void => {
   if (head.durability === "ephemeral" && !sameProcess) {
     tally.abandoned++
     step.abandon(head, { _tag: "process_ended" })
-    if (head.receipt === null) broken.add(head.batch)
+    broken.add(head.batch)
     return
   }
   switch (head.phase) {

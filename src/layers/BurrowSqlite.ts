@@ -19,6 +19,8 @@ import * as IdGeneratorUuid from "./IdGeneratorUuid.js"
 import * as RuntimeStoreSqlite from "./RuntimeStoreSqlite.js"
 
 /**
+ * The file, and how its store and the drivers over it behave.
+ *
  * @since 0.1.0
  * @category models
  */

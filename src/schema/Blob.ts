@@ -26,6 +26,8 @@ export const BlobId = Schema.String.pipe(
   Schema.brand("effect-burrow/BlobId")
 )
 /**
+ * A blob's content address; the digest covers the canonical media type and the bytes.
+ *
  * @since 0.1.0
  * @category ids
  */

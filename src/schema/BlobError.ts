@@ -209,6 +209,8 @@ export const BlobError = Schema.Union(
   BlobWriteFailed
 )
 /**
+ * Every error of a blob store that is open.
+ *
  * @since 0.1.0
  * @category errors
  */

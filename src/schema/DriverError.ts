@@ -77,6 +77,8 @@ export class OwnershipLost extends Schema.TaggedError<OwnershipLost>()("Ownershi
 }
 
 /**
+ * The runtime has as many active inputs as it may. Nothing was written, and no key was used up.
+ *
  * @since 0.1.0
  * @category errors
  */
@@ -91,6 +93,8 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
 }
 
 /**
+ * The encoded body is over `inputBytesMax`; bytes of blobs do not count.
+ *
  * @since 0.1.0
  * @category errors
  */

@@ -26,6 +26,8 @@ export const Origin = Schema.Union(
   Schema.TaggedStruct("external", { sourceName: Schema.NonEmptyString })
 )
 /**
+ * Who speaks; `operator` unless the caller says otherwise.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -40,6 +42,8 @@ export type Origin = typeof Origin.Type
  */
 export const Durability = Schema.Literal("durable", "ephemeral", "derived")
 /**
+ * How long an input is kept for its run; `durable` unless the caller says otherwise.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -54,6 +58,8 @@ export type Durability = typeof Durability.Type
  */
 export const Visibility = Schema.Struct({ transcript: Schema.Boolean, operator: Schema.Boolean })
 /**
+ * Both `true` unless the caller says otherwise; a continuation is for neither.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -71,11 +77,15 @@ const headerFields = {
 }
 
 /**
+ * What every input carries besides its kind. `at` and `deliverAt` are in epoch milliseconds.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Header = Schema.Struct({ id: InputId, at: EpochMillis, ...headerFields })
 /**
+ * A complete header, as the driver has filled it in.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -112,6 +122,8 @@ export const Convention = Schema.Union(
   })
 )
 /**
+ * A peer's convention decides its kind: see `kindOf`.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -151,42 +163,58 @@ const bodies = {
 } as const
 
 /**
+ * A person or program asks. In the queue lane it has a run of its own.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Prompt = Schema.TaggedStruct("prompt", { header: Header, ...bodies.prompt })
 /**
+ * Another agent speaks. Progress of a response takes no handling mode; a terminal response names its request.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Peer = Schema.TaggedStruct("peer", { header: Header, ...bodies.peer })
 /**
+ * A step of a flow that something outside the runtime drives.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const FlowStep = Schema.TaggedStruct("flow_step", { header: Header, ...bodies.flow_step })
 /**
+ * Something happened outside. `payload` is any JSON value.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const ExternalEvent = Schema.TaggedStruct("external_event", { header: Header, ...bodies.external_event })
 /**
+ * The runtime goes on with itself; it becomes no message.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Continuation = Schema.TaggedStruct("continuation", { header: Header, ...bodies.continuation })
 /**
+ * News of background work. It is consumed at admission and never reaches a run.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Operation = Schema.TaggedStruct("operation", { header: Header, ...bodies.operation })
 
 /**
+ * An input as it is stored: one of six kinds, told apart by `_tag`.
+ *
  * @since 0.1.0
  * @category schemas
  */
 export const Input = Schema.Union(Prompt, Peer, FlowStep, ExternalEvent, Continuation, Operation)
 /**
+ * See the schema.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -219,12 +247,16 @@ export const Kind = Schema.Literal(
   "operation"
 )
 /**
+ * Nine kinds: a peer's message, request, progress and final response are four of them.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Kind = typeof Kind.Type
 
 /**
+ * The kind of an input or draft.
+ *
  * @since 0.1.0
  * @category projections
  */

@@ -79,8 +79,9 @@ export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Ser
       Effect.flatMap(encode(write), (rows) =>
         encoded.commitWith(
           rows,
-          // A driver's worker is not interrupted; what it runs for others must be, or there would be no limit.
-          Effect.timeoutFail(Effect.disconnect(Effect.interruptible(alongside)), {
+          // A driver's worker is not interrupted; what it runs for others must be, or there would be no limit. Nor is an
+          // effect waited for that will not end.
+          Effect.timeoutFail(Effect.interruptible(Effect.disconnect(alongside)), {
             duration: alongsideMillisMax,
             onTimeout: () => new StoreError.AlongsideTimeout({ runtimeId: write.runtimeId, alongsideMillisMax })
           })

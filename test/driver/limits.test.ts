@@ -8,10 +8,10 @@ import { withDriver } from "./bench.js"
 const limits = {
   resultBytesMax: 16,
   notesMax: 2,
-  valueBytesMax: 16,
+  valueBytesMax: 64,
   silentIntentsMax: 2,
   failureLengthMax: 20,
-  keyLengthMax: 8
+  keyLengthMax: 32
 }
 
 /** A runtime with an open run, and an input that waits. */
@@ -76,7 +76,8 @@ describe("times", () => {
 })
 
 const note = (key: string, value: string | number = 1, scope = "s") => ({ scope, key, value })
-const tooLong = "x".repeat(17)
+const tooLong = "x".repeat(65)
+const longName = "n".repeat(limits.keyLengthMax + 1)
 
 const boundaries: ReadonlyArray<readonly [what: string, field: string, command: (d: Service, p: Prepared) => Refused]> =
   [
@@ -94,12 +95,12 @@ const boundaries: ReadonlyArray<readonly [what: string, field: string, command: 
     [
       "a note with a scope that is too long",
       "notes[0].scope",
-      (driver, { runId }) => driver.checkpoint({ runId, notes: [note("a", 1, "123456789")] })
+      (driver, { runId }) => driver.checkpoint({ runId, notes: [note("a", 1, longName)] })
     ],
     [
       "a note with a key that is too long",
       "notes[0].key",
-      (driver, { runId }) => driver.complete({ runId, notes: [note("123456789")] })
+      (driver, { runId }) => driver.complete({ runId, notes: [note(longName)] })
     ],
     [
       "two notes of one name",
@@ -108,7 +109,7 @@ const boundaries: ReadonlyArray<readonly [what: string, field: string, command: 
     ],
     ["published data that is too large", "data", (driver) => driver.publish("code", tooLong)],
     ["too many silent intents", "intents", (driver) => driver.setSilentIntents(["a", "b", "c"])],
-    ["a silent intent that is too long", "intents[1]", (driver) => driver.setSilentIntents(["a", "123456789"])]
+    ["a silent intent that is too long", "intents[1]", (driver) => driver.setSilentIntents(["a", longName])]
   ]
 
 describe("sizes", () => {
@@ -126,14 +127,16 @@ describe("sizes", () => {
       Effect.gen(function*() {
         const { runId } = yield* prepared(driver)
         // Two bytes are the quotes of the canonical text.
-        const fits = "x".repeat(14)
-        yield* driver.publish("code", fits)
-        yield* driver.setSilentIntents(["a", "12345678"])
-        const notes = [note("12345678", fits, "12345678"), note("b", 1, "12345678")]
-        yield* driver.complete({ runId, notes, result: fits })
-        assert.strictEqual((yield* store.loadNotes(driver.runtimeId, "12345678")).length, 2)
+        const result = "x".repeat(limits.resultBytesMax - 2)
+        const fits = "x".repeat(limits.valueBytesMax - 2)
+        const name = "n".repeat(limits.keyLengthMax)
+        yield* driver.publish(name, fits)
+        yield* driver.setSilentIntents(["a", name])
+        const notes = [note(name, fits, name), note("b", 1, name)]
+        yield* driver.complete({ runId, notes, result })
+        assert.strictEqual((yield* store.loadNotes(driver.runtimeId, name)).length, 2)
         const receipt = yield* F.some(yield* store.loadBoundaryReceipt(driver.runtimeId, runId, 1), "a receipt")
-        assert.deepStrictEqual(receipt.result, Option.some(JSON.stringify(fits)))
+        assert.deepStrictEqual(receipt.result, Option.some(JSON.stringify(result)))
       })))
 })
 

@@ -71,8 +71,8 @@ describe("a driver that does not know what it holds", () => {
       withDriver({ stores }, ({ store }) =>
         Effect.gen(function*() {
           const runtimeId = yield* F.freshRuntimeId
-          const ours = yield* store.claim(runtimeId, "ours" as ClaimId)
-          const theirs = yield* store.claim(runtimeId, "theirs" as ClaimId)
+          const ours = yield* store.claim(runtimeId, (yield* F.freshInputId) as string as ClaimId)
+          const theirs = yield* store.claim(runtimeId, (yield* F.freshInputId) as string as ClaimId)
           const error = yield* Effect.flip(store.barrier(runtimeId, ours))
           assert.strictEqual(error._tag, "StaleFence")
           assert.deepStrictEqual(

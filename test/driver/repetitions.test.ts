@@ -18,9 +18,10 @@ describe("repetitions", () => {
     it.effect(`I7: the exact repetition of a ${kind} with a rewrite is alreadyApplied`, () =>
       withDriver({}, ({ driver, store }) =>
         Effect.gen(function*() {
-          yield* driver.commitSession({ append: ["a", "b", "c"] })
+          yield* driver.commitSession({ append: ["a", "b", "c", "d", "e"] })
           const { runId } = yield* F.running(driver)
-          const rewrite = { selection: { start: 0, end: 3 }, reason: "compaction", replacement: ["sum"] }
+          // What is replaced is gone afterwards, and with it the range that the repetition names.
+          const rewrite = { selection: { start: 0, end: 5 }, reason: "compaction", replacement: ["sum"] }
           const boundary = driver[kind]({ runId, after: 0, delta: { rewrite, append: ["new"] } })
           const first = yield* boundary
           const again = yield* F.expectUnchanged(driver, boundary)
