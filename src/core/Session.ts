@@ -43,6 +43,7 @@ export const write = (options: {
   const { delta, now, parent, recorded, runId, sha256 } = options
   const { rewrite } = delta
   const keep = rewrite?.selection.start ?? parent.length
+  if (rewrite?.keepRevision === null) throw new Error("a delta that is only compared cannot be written")
   let revision = rewrite?.keepRevision ?? parent.revision
   const append = [...rewrite?.replacement ?? [], ...rewrite?.tail ?? [], ...recorded, ...delta.append].map(
     (message) => {

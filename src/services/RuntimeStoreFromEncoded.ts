@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Commit from "../core/Commit.js"
 import * as Lifecycle from "../core/Lifecycle.js"
-import type { Outcome, Refusal, Rows } from "../core/Rows.js"
+import type { Outcome, Rows } from "../core/Rows.js"
 import type { RuntimeId, SessionId, Stamp } from "../schema/Ids.js"
 import type { Receipt } from "../schema/Run.js"
 import type { SessionHead } from "../schema/Session.js"
@@ -21,6 +21,7 @@ import * as StoreError from "../schema/StoreError.js"
 import { Batcher, eventLoopTurn, makeFork } from "./Batcher.js"
 import * as codecs from "./codecs.js"
 import * as Metrics from "./Metrics.js"
+import { type RefusalError, refusalError } from "./refusals.js"
 import type { Recovered, RuntimeStore } from "./RuntimeStore.js"
 import type { Encoded, Loaded } from "./RuntimeStoreEncoded.js"
 import { makeReads, type Reads } from "./RuntimeStoreReads.js"
@@ -195,51 +196,6 @@ const decodeLoaded = (
     }
   })
 
-/** The error that each refusal is for those who made the write by hand. */
-const errorOf = (commit: Commit.Commit, refusal: Refusal) => {
-  const { runtimeId } = commit
-  const runId = commit.boundary?.receipt.runId ?? ""
-  const after = commit.boundary?.after ?? 0
-  switch (refusal._tag) {
-    case "StaleFence":
-      return new StoreError.StaleFence({ runtimeId, epoch: commit.stamp.token.epoch, current: refusal.current })
-    case "ReceiptConflict":
-      return new StoreError.ReceiptConflict({ runtimeId, runId, sequence: after + 1 })
-    case "RunNotOpen":
-      return new StoreError.RunNotOpen({ runtimeId, runId })
-    case "SequenceMismatch":
-      return new StoreError.SequenceMismatch({ runtimeId, runId, after, last: refusal.last })
-    case "SessionKeyMismatch":
-      return new StoreError.SessionKeyMismatch({
-        runtimeId,
-        expected: commit.session?.after.id ?? "",
-        actual: refusal.actual
-      })
-    case "TranscriptRevisionConflict":
-    case "SnapshotChanged":
-      return new StoreError.TranscriptRevisionConflict({
-        runtimeId,
-        expected: commit.session?.parent.revision ?? "",
-        actual: refusal._tag === "SnapshotChanged" ? "another snapshot" : refusal.actual
-      })
-    case "ContributorNotStaged":
-      return new StoreError.ContributorNotStaged({ runtimeId, runId })
-    case "NoteConflict":
-      return new StoreError.NoteConflict({ runtimeId, scope: refusal.scope, key: refusal.key })
-    case "KnownInput":
-      return new StoreError.IdempotencyConflict({
-        runtimeId,
-        key: refusal.known[0]?.idempotencyKey ?? null,
-        inputId: refusal.known[0]?.inputId ?? ""
-      })
-  }
-}
-
-type RefusalError = ReturnType<typeof errorOf>
-
-/** The refusal as the error that a driver's caller sees. */
-export const refused = errorOf
-
 const makeWrites = (over: Pick<Service, "commit" | "commitWith" | "recover"> & { readonly reads: Reads }) => {
   const { commit, commitWith, reads, recover } = over
 
@@ -267,7 +223,7 @@ const makeWrites = (over: Pick<Service, "commit" | "commitWith" | "recover"> & {
               : outcome.by._tag === "SnapshotChanged"
               ? Effect.succeed(false)
               : outcome.by._tag === "StaleFence"
-              ? Effect.fail(errorOf(commitment, outcome.by) as StoreError.StaleFence)
+              ? Effect.fail(refusalError(commitment, outcome.by) as StoreError.StaleFence)
               // The session moved between the read and the write: compare with what it is now.
               : changeSnapshot(runtimeId, stamp, change))
         }
@@ -365,7 +321,7 @@ const settle =
   <const Tag extends RefusalError["_tag"]>(tags: ReadonlyArray<Tag>, commitment: Commit.Commit) =>
   (outcome: Outcome): Effect.Effect<boolean, Extract<RefusalError, { readonly _tag: Tag }>> => {
     if (outcome._tag !== "Refused") return Effect.succeed(outcome._tag === "AlreadyApplied")
-    const error = errorOf(commitment, outcome.by)
+    const error = refusalError(commitment, outcome.by)
     return (tags as ReadonlyArray<string>).includes(error._tag)
       ? Effect.fail(error as Extract<RefusalError, { readonly _tag: Tag }>)
       : Effect.die(error)

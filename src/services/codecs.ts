@@ -9,7 +9,7 @@ import type { HeadRow, InputHeadRow, InputRow, Rows, RuntimeColumns, SessionHead
 import { BlobId } from "../schema/Blob.js"
 import * as Envelope from "../schema/Envelope.js"
 import { Input } from "../schema/Input.js"
-import { Failure, InputHead, TerminalOutcome } from "../schema/InputState.js"
+import { Failure, InputHead, isTerminal, TerminalOutcome } from "../schema/InputState.js"
 import type { Json } from "../schema/Json.js"
 import { canonical } from "../schema/Json.js"
 import { OAuthFlowSnapshot } from "../schema/OAuthFlow.js"
@@ -148,7 +148,7 @@ export const inputHead = (row: InputHeadRow): Either.Either<InputHead, Envelope.
       }),
       Envelope.describe
     )
-    if ((decoded.outcome?._tag ?? null) !== (isEnded(decoded.phase) ? decoded.phase : null)) {
+    if ((decoded.outcome?._tag ?? null) !== (isTerminal(decoded) ? decoded.phase : null)) {
       return yield* Either.left(
         new Envelope.Malformed({ field: "outcome", problem: `does not agree with phase ${decoded.phase}` })
       )
@@ -157,9 +157,6 @@ export const inputHead = (row: InputHeadRow): Either.Either<InputHead, Envelope.
   })
 
 const isFlag = (column: unknown): boolean => column === 0 || column === 1
-
-const isEnded = (phase: InputHead["phase"]): boolean =>
-  phase === "consumed" || phase === "superseded" || phase === "coalesced" || phase === "abandoned"
 
 export const runtimeColumns = (commit: NonNullable<Commit["lifecycle"]>): RuntimeColumns => ({
   state: commit.record.runtimeState,

@@ -11,18 +11,7 @@ import type { IdempotencyKey } from "../../src/schema/Ids.js"
 import * as Session from "../../src/schema/Session.js"
 import { Drivers, type Service } from "../../src/services/Driver.js"
 import * as F from "../../src/testing/conformance/driver/fixtures.js"
-import { Control, type Fate, layer, shut } from "./faulty.js"
-
-const bench = Effect.gen(function*() {
-  const drivers = yield* Drivers
-  const driver = yield* drivers.get(yield* F.freshRuntimeId)
-  return { driver, drivers, faults: yield* Control }
-})
-
-type Bench = Effect.Effect.Success<typeof bench>
-
-const test = (name: string, body: (bench: Bench) => Effect.Effect<void, unknown>) =>
-  it.effect(name, () => Effect.provide(Effect.flatMap(bench, body), layer))
+import { Control, type Fate, layer, shut, test } from "./faulty.js"
 
 /** Commands that write, each on a runtime with an open run, a prompt that waits and a session. */
 const prepared = (driver: Service) =>

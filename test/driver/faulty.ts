@@ -1,3 +1,4 @@
+import { it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,8 +11,9 @@ import * as DriverPersistent from "../../src/layers/DriverPersistent.js"
 import * as IdGeneratorUuid from "../../src/layers/IdGeneratorUuid.js"
 import * as RuntimeStoreMemory from "../../src/layers/RuntimeStoreMemory.js"
 import { type CommitError, CommitUnknown, StaleFence, StoreBusy, WriteFailed } from "../../src/schema/StoreError.js"
-import type { Drivers } from "../../src/services/Driver.js"
+import { Drivers } from "../../src/services/Driver.js"
 import { RuntimeStore } from "../../src/services/RuntimeStore.js"
+import { freshRuntimeId } from "../../src/testing/conformance/driver/fixtures.js"
 import { limits } from "../../src/testing/DriverConformance.js"
 
 type Store = Context.Tag.Service<RuntimeStore>
@@ -122,3 +124,15 @@ export const shut = Effect.map(Deferred.make<void>(), (gate) => ({
   wait: Deferred.await(gate),
   open: Deferred.succeed(gate, undefined)
 }))
+
+/** A driver of its own runtime over the faulty store, and the faults. */
+const bench = Effect.gen(function*() {
+  const drivers = yield* Drivers
+  const driver = yield* drivers.get(yield* freshRuntimeId)
+  return { driver, drivers, faults: yield* Control }
+})
+
+type Bench = Effect.Effect.Success<typeof bench>
+
+export const test = (name: string, body: (bench: Bench) => Effect.Effect<void, unknown>) =>
+  it.effect(name, () => Effect.provide(Effect.flatMap(bench, body), layer))

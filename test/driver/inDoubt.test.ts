@@ -1,23 +1,11 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import * as Session from "../../src/schema/Session.js"
-import { Drivers } from "../../src/services/Driver.js"
 import * as F from "../../src/testing/conformance/driver/fixtures.js"
-import { Control, inDoubtMillis, layer, shut } from "./faulty.js"
-
-const bench = Effect.gen(function*() {
-  const drivers = yield* Drivers
-  const driver = yield* drivers.get(yield* F.freshRuntimeId)
-  return { driver, drivers, faults: yield* Control }
-})
-
-type Bench = Effect.Effect.Success<typeof bench>
-
-const test = (name: string, body: (bench: Bench) => Effect.Effect<void, unknown>) =>
-  it.effect(name, () => Effect.provide(Effect.flatMap(bench, body), layer))
+import { inDoubtMillis, shut, test } from "./faulty.js"
 
 describe("a commit in doubt", () => {
   test("I12: when the barrier shows that it was committed, its caller gets its answer", ({ driver, faults }) =>

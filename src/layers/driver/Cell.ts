@@ -34,7 +34,7 @@ import {
 } from "../../schema/StoreError.js"
 import { Batcher } from "../../services/Batcher.js"
 import type { CommandError } from "../../services/Driver.js"
-import { refused } from "../../services/RuntimeStoreFromEncoded.js"
+import { refusalError } from "../../services/refusals.js"
 import type { Env } from "./Env.js"
 import { type InDoubt, type Mode, type Resolution, seen, withCheckpoint } from "./Mode.js"
 
@@ -261,7 +261,7 @@ export class Cell {
     return Effect.fail(
       by._tag === "StaleFence"
         ? new OwnershipLost({ runtimeId: this.runtimeId, by: by.current })
-        : refused(commit, by)
+        : refusalError(commit, by)
     )
   }
 

@@ -6,7 +6,7 @@ import type * as SqlConnection from "@effect/sql/SqlConnection"
 import * as SqlError from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Facts } from "../../core/Guard.js"
-import type { BoundaryRow, HeadRow, KnownRow, NoteRow, Rows, SessionHeadRow, SessionRows } from "../../core/Rows.js"
+import type { BoundaryRow, HeadRow, KnownRow, NoteRow, Rows, SessionHeadRow } from "../../core/Rows.js"
 import type { Call, Sized, Statements, Tuple } from "./Statements.js"
 import { atLeast, exactly, inputColumns, movedColumns, query, queryAll } from "./Statements.js"
 
@@ -209,7 +209,6 @@ const sessionCalls = (statements: Statements, written: ReadonlyArray<Candidate>)
     no === null || session === null ? [] : [{ no, epoch, n, session, stored: facts.session?.length ?? 0 }]
   )
   if (members.length === 0) return []
-  const snapshotOf = ({ snapshot }: SessionRows) => snapshot
   return [
     ...exactly(
       statements.putSessions,
@@ -233,14 +232,13 @@ const sessionCalls = (statements: Statements, written: ReadonlyArray<Candidate>)
     ),
     ...exactly(
       statements.putSnapshots,
-      members.flatMap(({ no, session }) => {
-        const snapshot = snapshotOf(session)
-        return snapshot === null || snapshot === undefined ? [] : [[no, snapshot] as const]
-      })
+      members.flatMap(({ no, session: { snapshot } }) =>
+        snapshot === null || snapshot === undefined ? [] : [[no, snapshot] as const]
+      )
     ),
     ...exactly(
       statements.dropSnapshots,
-      members.flatMap(({ no, session }) => snapshotOf(session) === null ? [[no]] : [])
+      members.flatMap(({ no, session }) => session.snapshot === null ? [[no]] : [])
     ),
     ...exactly(
       statements.insertRewrites,
