@@ -14,6 +14,7 @@ import type { Limits } from "../schema/Limits.js"
 import type { Note, Receipt } from "../schema/Run.js"
 import type { SessionHead } from "../schema/Session.js"
 import { ReceiptConflict, RunNotOpen, SequenceMismatch, SessionKeyMismatch } from "../schema/StoreError.js"
+import type { Deposit } from "./Commit.js"
 import { commitDigest, type Sha256 } from "./Digests.js"
 import * as Session from "./Session.js"
 import * as State from "./State.js"
@@ -43,6 +44,8 @@ export interface BoundaryCommand {
   readonly sessionId: SessionId
   readonly result: string | null
   readonly notes: ReadonlyArray<Note>
+  /** What leaves with the commit. */
+  readonly deposits?: ReadonlyArray<Deposit>
 }
 
 /** What the driver gathered: the canonical messages of inputs, and the receipt that an exact retry would find. */
@@ -153,14 +156,17 @@ const commit = (
     : command.delta.rewrite.selection.start + command.delta.rewrite.replacement.length +
       command.delta.rewrite.tail.length
   if (recorded.length > 0 || !Session.isEmpty(command.delta)) {
-    step.changeSession(Session.write({
+    const write = Session.write({
       sha256: env.sha256,
       parent: Session.parentOf(env.sha256, parent, command.delta.sessionId ?? command.sessionId),
       delta: command.delta,
       recorded: recorded.map((head) => facts.messages.get(head.id)!),
       runId: run.id,
       now: step.now
-    }))
+    })
+    step.changeSession(write)
+    const event = Session.rewritten(command.delta, write)
+    if (event !== undefined) step.emit(event)
   }
   const named = {
     runId: run.id,
@@ -176,6 +182,7 @@ const commit = (
   const receipt: Receipt = { ...named, commitDigest: digestOf(env.sha256, command, named), at: step.now }
   step.boundary = { after: run.sequence, receipt, result: command.result }
   step.notes = command.notes
+  step.deposits = command.deposits ?? []
 
   markRecorded(step, recorded)
   for (const { id } of consumed) {
@@ -190,7 +197,8 @@ const commit = (
     boundary: command.kind,
     consumed: named.consumed,
     delivered: delivered.map((head) => head.id),
-    messages: { start, end: Math.max(start, step.state.session?.length ?? 0) }
+    messages: { start, end: Math.max(start, step.state.session?.length ?? 0) },
+    revision: step.state.session?.revision ?? null
   })
   if (rule.closes && State.hasReady(step.state)) step.wake("wake_loop")
   return step.finish({ receipt, alreadyApplied: false, delivered, session: step.state.session })
@@ -201,14 +209,8 @@ const markRecorded = (step: Step, recorded: ReadonlyArray<InputHead>): void => {
 }
 
 /** Steers that may go into a running run. They count a staging, but no attempt: the attempt is the batch's. */
-const handOver = (step: Step, runId: RunId, limits: Limits): ReadonlyArray<InputHead> => {
-  const ready: Array<InputHead> = []
-  for (const head of State.inLineOrder(step.state, "steer")) {
-    if (ready.length === limits.batchInputsMax) break
-    if (head.policy.apply === "stage_run_boundary") ready.push(head)
-  }
-  return ready.map((head) => {
+const handOver = (step: Step, runId: RunId, limits: Limits): ReadonlyArray<InputHead> =>
+  State.steers(step.state, limits.batchInputsMax).map((head) => {
     if (head.phase === "held") step.emit({ _tag: "input.released", inputId: head.id })
     return step.move(head, "stage", { run: runId, stagings: head.stagings + 1, readyAt: null, hold: null })
   })
-}

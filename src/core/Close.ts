@@ -6,15 +6,16 @@
  *   lost        as fail, by the application's policy  queued again, or abandoned  charged
  *   give back   queued again                          queued again                not charged
  *   hold        held                                  queued again                not charged
+ *   settle      abandoned{outcome_unknown}            queued again                -
  *   cancel      abandoned{cancelled}                  abandoned{cancelled}        -
  */
 import * as Either from "effect/Either"
 import { UnknownInput } from "../schema/DriverError.js"
 import type { InputId, RunId } from "../schema/Ids.js"
-import type { AbandonReason, Failure, HoldReason, InputHead } from "../schema/InputState.js"
+import { type AbandonReason, type Failure, type HoldReason, type InputHead, isLost } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
 import { RunNotOpen } from "../schema/StoreError.js"
-import { hasActed, replace } from "./Accept.js"
+import { dissolve, hasActed, replace } from "./Accept.js"
 import { canApply } from "./InputLifecycle.js"
 import * as State from "./State.js"
 import { type Decide, Step } from "./Step.js"
@@ -31,6 +32,7 @@ export type CloseCommand =
   }
   | { readonly _tag: "give_back"; readonly runId: RunId; readonly visibleAt: number | null }
   | { readonly _tag: "hold"; readonly runId: RunId; readonly reason: HoldReason; readonly until: number | null }
+  | { readonly _tag: "settle"; readonly runId: RunId }
   | { readonly _tag: "cancel"; readonly runId: RunId; readonly reason: string }
 
 export interface CloseReply {
@@ -80,6 +82,13 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
     }
     case "give_back": {
       for (const head of batch) requeue(step, uncharged(head), { ...receipt, readyAt: command.visibleAt })
+      break
+    }
+    case "settle": {
+      for (const head of batch) {
+        abandoned.push(head.id)
+        step.abandon(head, { _tag: "outcome_unknown" })
+      }
       break
     }
     case "hold": {
@@ -140,6 +149,37 @@ export const dropReplaced = (step: Step, heads: ReadonlyArray<InputHead>): void 
   }
 }
 
+/** The open run's attempt is not counted: whatever ends it from now on was not its inputs' last. */
+export const uncharge = (runId: RunId): Decide<void, RunNotOpen> => (state, stamp, now) => {
+  if (state.run?.id !== runId) return Either.left(new RunNotOpen({ runtimeId: state.runtimeId, runId }))
+  const step = new Step(state, stamp, now)
+  for (const head of State.batchOfRun(state)) step.amend(head, { attempt: Math.max(0, head.attempt - 1) })
+  return Either.right(step.finish(undefined))
+}
+
+/** Ends one input: what a run has staged ends with the whole run, an input that waits ends alone. */
+export const cancelInput =
+  (command: { readonly inputId: InputId; readonly reason: string }, limits: Limits): Decide<CloseReply, UnknownInput> =>
+  (state, stamp, now) => {
+    const { inputId, reason } = command
+    const head = State.get(state, inputId)
+    if (head === undefined) {
+      return Either.left(new UnknownInput({ runtimeId: state.runtimeId, inputId, phase: null }))
+    }
+    const step = new Step(State.promote(state, now), stamp, now)
+    const reply = head.phase === "staged" && state.run !== null
+      ? closeRun(step, { _tag: "cancel", runId: state.run.id, reason }, limits)
+      : cancelWaiting(step, head, reason)
+    if (State.hasReady(step.state)) step.wake("wake_loop")
+    return Either.right(step.finish(reply))
+  }
+
+const cancelWaiting = (step: Step, head: InputHead, reason: string): CloseReply => {
+  step.abandon(head, { _tag: "cancelled", reason })
+  if (!hasActed(head)) dissolve(step, head.batch)
+  return { requeued: [], abandoned: [head.id] }
+}
+
 /** An operator holds an input that waits; its whole batch waits with it. */
 export const holdInput =
   (command: { readonly inputId: InputId; readonly reason: HoldReason; readonly until: number | null }): Decide<
@@ -167,13 +207,17 @@ export const release = (inputId: InputId): Decide<void, UnknownInput> => (state,
   for (const head of found.right) {
     // A delay that the sender asked for outlasts the hold.
     const delayed = head.deliverAt !== null && head.deliverAt > now
-    step.move(head, "requeue", { hold: null, readyAt: delayed ? head.deliverAt : null })
+    requeue(step, head.hold === "in_doubt" ? decided(head) : head, { readyAt: delayed ? head.deliverAt : null })
     step.emit({ _tag: "input.released", inputId: head.id })
   }
   dropReplaced(step, found.right)
   step.wake("wake_loop")
   return Either.right(step.finish(undefined))
 }
+
+/** Who releases it has decided the doubt: it is tried again as if the lost run had not been, and asked about no more. */
+const decided = (head: InputHead): InputHead =>
+  isLost(head.failure) ? { ...head, failure: null, attempt: Math.max(0, head.attempt - 1) } : head
 
 const whole = (
   state: State.DriverState,

@@ -2,8 +2,7 @@
  * The write set of one runtime, sealed: only the core makes one, and no entry point exports this file. What is checked
  * here before a write is checked again by the codecs after the read.
  */
-import type { Stamp } from "../schema/Ids.js"
-import type { RuntimeId } from "../schema/Ids.js"
+import type { InputId, RuntimeId, Stamp } from "../schema/Ids.js"
 import type { InputHead } from "../schema/InputState.js"
 import { isTerminal } from "../schema/InputState.js"
 import type { OpsSnapshot } from "../schema/Ops.js"
@@ -47,6 +46,16 @@ export interface BoundaryWrite {
   readonly result: string | null
 }
 
+/** An input for the owner of `runtimeId` to admit: what waits was written with a commit, and is admitted after it. */
+export interface Deposit {
+  /** The target, which may not exist yet. */
+  readonly runtimeId: RuntimeId
+  readonly inputId: InputId
+  readonly at: number
+  /** The input's body, encoded. */
+  readonly payload: string
+}
+
 export interface Commit {
   readonly [sealed]: "Commit"
   readonly runtimeId: RuntimeId
@@ -58,6 +67,7 @@ export interface Commit {
   readonly notes: ReadonlyArray<Note>
   readonly events: ReadonlyArray<EventRecord>
   readonly ops: OpsSnapshot | null | undefined
+  readonly deposits: ReadonlyArray<Deposit>
 }
 
 type Parts = Omit<Commit, typeof sealed | "runtimeId" | "stamp">
@@ -69,7 +79,8 @@ const nothing: Parts = {
   boundary: null,
   notes: [],
   events: [],
-  ops: undefined
+  ops: undefined,
+  deposits: []
 }
 
 export const make = (runtimeId: RuntimeId, stamp: Stamp, parts: Partial<Parts>): Commit =>
@@ -87,7 +98,8 @@ export const lifecycle = (record: LifecycleRecord, run: OpenRun | null): Machine
 
 export const isEmpty = (commit: Commit): boolean =>
   commit.lifecycle === null && commit.inputs.length === 0 && commit.session === null && commit.boundary === null &&
-  commit.notes.length === 0 && commit.events.length === 0 && commit.ops === undefined
+  commit.notes.length === 0 && commit.events.length === 0 && commit.ops === undefined &&
+  commit.deposits.length === 0
 
 /**
  * Two commits of one driver as one: the later state of an input wins, and keeps the payload of its insert. Boundaries
@@ -105,6 +117,7 @@ export const combine = (a: Commit, b: Commit): Commit => {
     boundary: b.boundary ?? a.boundary,
     notes: a.notes.length === 0 ? b.notes : [...a.notes, ...b.notes],
     events: [...a.events, ...b.events],
-    ops: b.ops === undefined ? a.ops : b.ops
+    ops: b.ops === undefined ? a.ops : b.ops,
+    deposits: b.deposits.length === 0 ? a.deposits : [...a.deposits, ...b.deposits]
   })
 }

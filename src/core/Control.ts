@@ -171,9 +171,12 @@ export const changeSession =
     }
     if (Session.isEmpty(delta)) return Either.right(step.finish(state.session))
     const parent = Session.parentOf(sha256, state.session, delta.sessionId ?? command.sessionId)
-    step.changeSession(Session.write({ sha256, parent, delta, recorded: [], runId: null, now }))
-    const { length, revision, version } = step.state.session!
-    if (delta.rewrite !== undefined) step.emit({ _tag: "session.rewritten", revision, reason: delta.rewrite.reason })
-    else step.emit({ _tag: "session.changed", version, messages: { start: parent.length, end: length } })
+    const write = Session.write({ sha256, parent, delta, recorded: [], runId: null, now })
+    const { length, revision, version } = write.after
+    step.changeSession(write)
+    step.emit(
+      Session.rewritten(delta, write) ??
+        { _tag: "session.changed", version, messages: { start: parent.length, end: length }, revision }
+    )
     return Either.right(step.finish(step.state.session))
   }

@@ -4,7 +4,7 @@
 import * as Either from "effect/Either"
 import { BlobId, canonicalMediaType } from "../schema/Blob.js"
 import type { Block } from "../schema/Content.js"
-import type { SessionId } from "../schema/Ids.js"
+import type { InputId, RuntimeId, SessionId } from "../schema/Ids.js"
 import type { Input } from "../schema/Input.js"
 import { canonical, type NotCanonical } from "../schema/Json.js"
 import type { Receipt } from "../schema/Run.js"
@@ -37,7 +37,7 @@ const addressed = (sha256: Sha256) => (block: Block): unknown =>
  * part of it, so a caller may try again with another id, or later.
  */
 export const payloadDigest = (sha256: Sha256, input: Input): Either.Either<string, NotCanonical> => {
-  const { at: _at, deliverAt: _deliverAt, id: _id, ...header } = input.header
+  const { at: _at, deliverAt: _deliverAt, id: _id, trace: _trace, ...header } = input.header
   const content = "content" in input && input.content !== undefined ? input.content.map(addressed(sha256)) : undefined
   return Either.map(canonical({ ...input, header, content }), (text) => sha256(text))
 }
@@ -79,3 +79,14 @@ export const emptySession = (sha256: Sha256, id: SessionId): SessionHead => ({
   version: 0,
   length: 0
 })
+
+/**
+ * The id of an input that was handed over under a key: the same for every time it is, in the form of a UUID v7, so that
+ * who repeats it waits for the same input.
+ */
+export const idOfKey = (sha256: Sha256, runtimeId: RuntimeId, key: string): InputId => {
+  const hex = sha256(`burrow/deposit/1\u0000${runtimeId}\u0000${key}`)
+  const part = (from: number, to: number) => hex.slice(from, to)
+  const variant = (8 + (parseInt(part(16, 17), 16) & 3)).toString(16)
+  return `${part(0, 8)}-${part(8, 12)}-7${part(13, 16)}-${variant}${part(17, 20)}-${part(20, 32)}` as InputId
+}

@@ -9,7 +9,7 @@
  */
 import * as Either from "effect/Either"
 import type { RuntimeId, Stamp } from "../schema/Ids.js"
-import type { Failure, InputHead } from "../schema/InputState.js"
+import { type InputHead, lost as lostFailure } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
 import type { RecoveryReport } from "../schema/Report.js"
 import type { OpenRun } from "../schema/Run.js"
@@ -17,7 +17,7 @@ import type { LifecycleRecord } from "../schema/Runtime.js"
 import type { SessionHead } from "../schema/Session.js"
 import { RecordCorrupt } from "../schema/StoreError.js"
 import { dissolve } from "./Accept.js"
-import { dropReplaced, exhausted, lastReceipt, requeue } from "./Close.js"
+import { dropReplaced, lastReceipt, requeue } from "./Close.js"
 import * as Lifecycle from "./Lifecycle.js"
 import * as State from "./State.js"
 import { Step, type Transition } from "./Step.js"
@@ -42,11 +42,6 @@ export interface RecoverCommand {
   readonly sameProcess?: boolean
 }
 
-const lostFailure = (sameProcess: boolean): Failure =>
-  sameProcess
-    ? { tag: "RuntimeRecovered", message: "the runtime was recovered while the run was open" }
-    : { tag: "ProcessEnded", message: "the process ended while the run was open" }
-
 export const recover =
   (command: RecoverCommand, found: Found, limits: Limits) =>
   (stamp: Stamp, now: number): Either.Either<Transition<RecoveryReport>, RecordCorrupt> => {
@@ -70,8 +65,7 @@ export const recover =
     const step = new Step(State.promote(state, now), stamp, now)
     const tally = { requeued: 0, consumed: 0, abandoned: 0 }
     const lost = lastReceipt(step)
-    const dead = exhausted(State.batchOfRun(state), limits)
-    const judgement = { found, inDoubt, sameProcess, limits, lost, dead, broken: new Set<InputHead["batch"]>(), tally }
+    const judgement = { found, inDoubt, sameProcess, limits, lost, broken: new Set<InputHead["batch"]>(), tally }
     for (const head of found.inputs) normalize(step, head, judgement)
     if (found.run !== null) step.emit({ _tag: "run.lost", runId: found.run.id })
     step.lifecycle({ run: null })
@@ -95,8 +89,6 @@ interface Judgement {
   readonly sameProcess: boolean
   readonly limits: Limits
   readonly lost: Partial<Pick<InputHead, "receipt">>
-  /** The lost run was its batch's last attempt. */
-  readonly dead: boolean
   /** Batches that lost a member. */
   readonly broken: Set<InputHead["batch"]>
   readonly tally: { requeued: number; consumed: number; abandoned: number }
@@ -137,16 +129,19 @@ const recovered = (step: Step, head: InputHead, { tally }: Judgement): void => {
 
 /** A steer that was handed over is in no batch: it goes back to its lane, and to the next attempt's first checkpoint. */
 const settleStaged = (step: Step, head: InputHead, judgement: Judgement): void => {
-  const { dead, inDoubt, limits, lost, tally } = judgement
+  const { inDoubt, limits, lost, tally } = judgement
   const inBatch = head.batch !== null
-  const failed: InputHead = { ...head, failure: lostFailure(judgement.sameProcess) }
-  if (inBatch ? dead && inDoubt === "retry" : head.stagings >= limits.stagingsMax) {
+  const failed: InputHead = { ...head, failure: lostFailure(judgement.sameProcess ? "owner" : "process") }
+  // A batch whose attempts are used up ends where they are counted: when it would be staged again.
+  if (!inBatch && head.stagings >= limits.stagingsMax) {
     tally.abandoned++
     return step.abandon(failed, { _tag: "max_attempts_exhausted", attempts: head.attempt })
   }
   if (!inBatch || inDoubt === "retry") {
     tally.requeued++
-    requeue(step, failed, inBatch ? lost : {})
+    if (inBatch) requeue(step, failed, lost)
+    // It was not the steer that was tried: nothing about it is in doubt.
+    else requeue(step, head, {})
     return
   }
   if (inDoubt === "settle") {

@@ -105,6 +105,15 @@ export interface EventRow {
   readonly data: string
 }
 
+/** An input that waits for the owner of its runtime to admit it. The runtime may be another one, and not be there yet. */
+export interface DepositRow {
+  /** The target. */
+  readonly runtimeId: string
+  readonly inputId: string
+  readonly at: number
+  readonly payload: string
+}
+
 export interface Rows {
   readonly runtimeId: string
   readonly epoch: number
@@ -120,6 +129,7 @@ export interface Rows {
   readonly events: ReadonlyArray<EventRow>
   /** The operations' snapshot: `undefined` leaves it, `null` deletes it. */
   readonly ops: string | null | undefined
+  readonly deposits: ReadonlyArray<DepositRow>
 }
 
 /** A stored input that has the id or the key of one that is to be inserted. */

@@ -2,6 +2,7 @@
  * Changes of the session: appended messages, a replaced range, another snapshot.
  */
 import type { RunId, SessionId } from "../schema/Ids.js"
+import type { RuntimeEvent } from "../schema/RuntimeEvent.js"
 import type { Revision, RewriteDraft, SessionHead } from "../schema/Session.js"
 import type { SessionWrite } from "./Commit.js"
 import { emptySession, nextRevision, type Sha256 } from "./Digests.js"
@@ -73,3 +74,14 @@ export const write = (options: {
     }
   }
 }
+
+/** What a rewrite tells those who follow the transcript. */
+export const rewritten = ({ rewrite }: Delta, { after }: SessionWrite): RuntimeEvent | undefined =>
+  rewrite && {
+    _tag: "session.rewritten",
+    reason: rewrite.reason,
+    selection: rewrite.selection,
+    messages: { start: rewrite.selection.start, end: rewrite.selection.start + rewrite.replacement.length },
+    revision: after.revision,
+    length: after.length
+  }

@@ -5,8 +5,9 @@ import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import { Destroyed, NotReady, RunInProgress } from "../schema/DriverError.js"
 import type { BatchId, RunId, Stamp } from "../schema/Ids.js"
-import type { InputHead } from "../schema/InputState.js"
+import { type InputHead, isLost } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
+import { exhausted } from "./Close.js"
 import { stagesRuns } from "./Lifecycle.js"
 import * as State from "./State.js"
 import { Step, type Transition } from "./Step.js"
@@ -15,6 +16,12 @@ export interface StageCommand {
   readonly runId: RunId
   /** The id of the batch, if a new one is formed. */
   readonly batchId: BatchId
+  /** `block`: while a failed batch waits for its next attempt, nothing else goes. Default: the others pass it. */
+  readonly onFailure?: "pass" | "block"
+  /** `false`: not now a batch whose last attempt this would be, and whose run was lost before. */
+  readonly mayBeFatal?: boolean
+  /** The caller decides about a batch whose run was lost, and takes it also when its attempts are used up. */
+  readonly decidesLost?: boolean
 }
 
 /** A batch that has committed something and is not done. */
@@ -32,6 +39,8 @@ export type StageReply =
     readonly attempt: number
     readonly boundary: "run_start" | "run_checkpoint"
     readonly inputs: ReadonlyArray<InputHead>
+    /** The attempt before was lost, with its process or its owner: nobody knows how far it came. */
+    readonly afterLoss: boolean
     /** The last boundary of this batch, by whichever attempt made it. */
     readonly resume: OpenTurn | null
     /** Other batches that have begun a turn and not ended it. */
@@ -42,6 +51,8 @@ export type StageReply =
     readonly paused: boolean
     /** When the earliest waiting input is ready, in epoch milliseconds. */
     readonly nextReadyAt: number | null
+    /** There is a batch to go, which `mayBeFatal: false` has kept back. */
+    readonly keptBack: boolean
   }
 
 export type StageRefusal = NotReady | Destroyed | RunInProgress
@@ -58,19 +69,40 @@ export const stage =
       return Either.left(new RunInProgress({ runtimeId, runId: state.run.id, command: "stage" }))
     }
     const step = new Step(State.promote(state, now), stamp, now)
-    const chosen = state.paused ? [] : choose(step.state, limits)
-    const first = chosen[0]
-    if (first === undefined) {
-      return Either.right(step.finish<StageReply>({
-        _tag: "nothing",
-        paused: state.paused,
-        nextReadyAt: State.nextReadyAt(step.state)
-      }))
+    const nothing = (keptBack: boolean, readyAt = State.nextReadyAt(step.state)) =>
+      Either.right(step.finish<StageReply>({ _tag: "nothing", paused: state.paused, nextReadyAt: readyAt, keptBack }))
+    if (state.paused) return nothing(false)
+    const blocked = command.onFailure === "block" ? blockedUntil(step.state) : null
+    if (blocked !== null) return nothing(false, blocked)
+    for (;;) {
+      const chosen = choose(step.state, limits)
+      const first = chosen[0]
+      if (first === undefined) return nothing(false)
+      const afterLoss = isLost(first.failure)
+      // The loss of their last run did not say so: whose attempts are used up is decided where they are counted.
+      const over = afterLoss && command.decidesLost === true ? [] : usedUp(chosen, limits)
+      if (over.length > 0) {
+        for (const head of over) step.abandon(head, { _tag: "max_attempts_exhausted", attempts: head.attempt })
+        continue
+      }
+      if (afterLoss && command.mayBeFatal === false && isLast(chosen, limits)) return nothing(true)
+      const batchId = first.batch ?? command.batchId
+      const batch = mustSplit(chosen, limits) ? split(step, chosen, batchId) : { id: batchId, members: chosen }
+      return Either.right(open(step, command.runId, batch.id, batch.members, afterLoss))
     }
-    const batchId = first.batch ?? command.batchId
-    const batch = mustSplit(chosen, limits) ? split(step, chosen, batchId) : { id: batchId, members: chosen }
-    return Either.right(open(step, command.runId, batch.id, batch.members))
   }
+
+/** When the earliest failed batch goes on, if one waits for that. */
+const blockedUntil = (state: State.DriverState): number | null => {
+  let until: number | null = null
+  for (const batchId of HashMap.keys(state.batches)) {
+    const head = State.firstOf(state, batchId)
+    if (head?.phase === "queued" && head.failure !== null && State.isWaiting(state, head)) {
+      until = Math.min(until ?? Infinity, head.readyAt ?? Infinity)
+    }
+  }
+  return until
+}
 
 /**
  * 1. An interrupted batch that is ready again, whole. 2. The steer lane. 3. The head of the queue lane: a prompt alone,
@@ -84,6 +116,15 @@ const choose = (state: State.DriverState, limits: Limits): ReadonlyArray<InputHe
   return queued.length > 0 ? queued : take(State.inLineOrder(state, "queue"), 1, () => true)
 }
 
+/** A batch ends as a whole; what was never in one together ends each for itself. */
+const usedUp = (chosen: ReadonlyArray<InputHead>, limits: Limits): ReadonlyArray<InputHead> =>
+  chosen[0]!.batch === null
+    ? chosen.filter((head) => exhausted([head], limits))
+    : exhausted(chosen, limits)
+    ? chosen
+    : []
+
+/** Whose run was lost goes apart from the others: what is decided about the one must not befall the other. */
 const take = (
   line: Iterable<InputHead>,
   max: number,
@@ -92,6 +133,7 @@ const take = (
   const taken: Array<InputHead> = []
   for (const head of line) {
     if (taken.length === max || !goes(head)) break
+    if (isLost(head.failure) !== isLost((taken[0] ?? head).failure)) break
     taken.push(head)
   }
   return taken
@@ -99,7 +141,9 @@ const take = (
 
 /** The last attempt is made by each input alone, so that only one that failed alone is abandoned (I13). */
 const mustSplit = (chosen: ReadonlyArray<InputHead>, limits: Limits): boolean =>
-  chosen.length > 1 && chosen.every((head) => head.receipt === null) &&
+  chosen.length > 1 && chosen.every((head) => head.receipt === null) && isLast(chosen, limits)
+
+const isLast = (chosen: ReadonlyArray<InputHead>, limits: Limits): boolean =>
   chosen.some((head) => head.attempt + 1 >= limits.attemptsMax || head.stagings + 1 >= limits.stagingsMax)
 
 /** Batches of one, under keys of their own; the first goes now, the others are next. */
@@ -112,7 +156,8 @@ const open = (
   step: Step,
   runId: RunId,
   batchId: BatchId,
-  chosen: ReadonlyArray<InputHead>
+  chosen: ReadonlyArray<InputHead>,
+  afterLoss: boolean
 ): Transition<StageReply> => {
   const attempt = Math.max(...chosen.map((head) => head.attempt)) + 1
   for (const head of chosen) if (head.phase === "held") step.emit({ _tag: "input.released", inputId: head.id })
@@ -137,6 +182,7 @@ const open = (
     attempt,
     boundary: inputs[0]!.lane === "steer" ? "run_checkpoint" : "run_start",
     inputs,
+    afterLoss,
     resume: receipt && { batchId, ...receipt },
     openTurns: openTurns(step.state, batchId)
   })

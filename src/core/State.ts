@@ -238,6 +238,10 @@ export const promote = (state: DriverState, now: number): DriverState => {
 export const nextReadyAt = (state: DriverState): number | null =>
   Option.match(SortedMap.headOption(state.waiting), { onNone: () => null, onSome: ([key]) => key.at })
 
+/** Not ready before a time that has not come, as far as `promote` has been told. */
+export const isWaiting = (state: DriverState, head: InputHead): boolean =>
+  head.readyAt !== null && SortedMap.has(state.waiting, waitKey(head.readyAt, head.sequence))
+
 export const hasReady = (state: DriverState): boolean =>
   SortedMap.size(state.lines.interrupted) + SortedMap.size(state.lines.steer) + SortedMap.size(state.lines.queue) > 0
 
@@ -289,3 +293,18 @@ export const activeHeads = (state: DriverState): ReadonlyArray<InputHead> =>
   [...HashMap.values(state.active)].sort((a, b) => a.sequence - b.sequence)
 
 export const activeCount = (state: DriverState): number => HashMap.size(state.active)
+
+/** Steers that the open run's next checkpoint hands over, in order. Some of the lane only go with a run of their own. */
+export const steers = (state: DriverState, max: number): ReadonlyArray<InputHead> => {
+  const found: Array<InputHead> = []
+  if (state.run === null) return found
+  for (const head of inLineOrder(state, "steer")) {
+    if (found.length === max) break
+    if (head.policy.apply === "stage_run_boundary") found.push(head)
+  }
+  return found
+}
+
+/** Whether an active input ends with the process. */
+export const hasEphemeral = (state: DriverState): boolean =>
+  HashMap.some(state.active, (head) => head.durability === "ephemeral")

@@ -34,6 +34,7 @@ export class Step {
   session: Commit.SessionWrite | null = null
   boundary: Commit.BoundaryWrite | null = null
   notes: ReadonlyArray<Note> = []
+  deposits: ReadonlyArray<Commit.Deposit> = []
 
   constructor(state: DriverState, readonly stamp: Stamp, readonly now: number) {
     this.before = state
@@ -138,6 +139,7 @@ export class Step {
         session: this.session,
         boundary: this.boundary,
         notes: this.notes,
+        deposits: this.deposits,
         events: this.events
       })
     }

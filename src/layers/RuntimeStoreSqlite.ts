@@ -16,9 +16,12 @@ import { RuntimeStore } from "../services/RuntimeStore.js"
 import * as FromEncoded from "../services/RuntimeStoreFromEncoded.js"
 import * as open from "./sqlite/open.js"
 
+/** What guests have deposited can wait for that long. */
+const POLL_MILLIS = 250
+
 /**
- * Where the file is, how long another connection's lock is waited for, and the bounds of one transaction; all times are
- * in milliseconds.
+ * Where the file is, how long another connection's lock is waited for, the bounds of one transaction, and how often
+ * deposits of guests are looked for (default 250); all times are in milliseconds.
  *
  * @since 0.1.0
  * @category models
@@ -57,7 +60,7 @@ export const layer = (
 > =>
   Layer.scopedContext(
     Effect.flatMap(open.openOwner(options), ({ client, encoded }) =>
-      Effect.map(FromEncoded.make(encoded, options), (store) =>
+      Effect.map(FromEncoded.make(encoded, { pollMillis: POLL_MILLIS, ...options }), (store) =>
         Context.make(RuntimeStore, store).pipe(
           Context.add(SqlClient.SqlClient, client),
           Context.add(SqliteClientTag, client)
@@ -65,7 +68,8 @@ export const layer = (
   )
 
 /**
- * Reads a file that may have an owner. Makes and changes nothing; every write is `WriteFailed`.
+ * Reads a file that may have an owner. Makes and changes nothing; every write is `WriteFailed`. Who subscribes is told
+ * of the owner's commits.
  *
  * @since 0.1.0
  * @category layers
@@ -75,7 +79,53 @@ export const layerReader = (options: {
 }): Layer.Layer<RuntimeStore, StoreOpenFailed | SchemaFromTheFuture> =>
   Layer.scoped(
     RuntimeStore,
-    Effect.flatMap(open.openReader(options), ({ encoded }) => FromEncoded.make(encoded))
+    Effect.flatMap(open.openReader(options), ({ encoded }) => FromEncoded.makeGuest(encoded))
+  )
+
+/**
+ * Where the file is, and times in milliseconds: how often the owner's commits are looked for while somebody is
+ * subscribed (default 100), and how long a deposit is tried again while another connection writes (default 5000).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GuestOptions {
+  readonly filename: string
+  readonly pollMillis?: number
+  readonly busyRetryMillis?: number
+}
+
+/**
+ * For a process that is not the owner: reads the file, is told of the owner's commits, and deposits inputs for the owner
+ * to admit; every other write of the store is `WriteFailed`. The file must be there, and of this library's version; it
+ * may be without an owner for now. What is deposited within a transaction of its `SqlClient` is part of that.
+ *
+ * @example
+ * ```ts
+ * import { Ids, RuntimeStore } from "effect-burrow"
+ * import { RuntimeStoreSqlite } from "effect-burrow/sqlite"
+ * import * as Effect from "effect/Effect"
+ *
+ * const state = Effect.flatMap(RuntimeStore.RuntimeStore, (store) => store.loadRuntimeState(Ids.RuntimeId.make("ana")))
+ *   .pipe(Effect.provide(RuntimeStoreSqlite.layerGuest({ filename: "burrow.db" })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerGuest = (
+  options: GuestOptions
+): Layer.Layer<RuntimeStore | SqlClient.SqlClient | SqliteClient, StoreOpenFailed | SchemaFromTheFuture> =>
+  Layer.scopedContext(
+    Effect.flatMap(open.openGuest(options), ({ client, encoded }) =>
+      Effect.map(
+        FromEncoded.makeGuest(encoded, options.pollMillis === undefined ? {} : { pollMillis: options.pollMillis }),
+        (store) =>
+          Context.make(RuntimeStore, store).pipe(
+            Context.add(SqlClient.SqlClient, client),
+            Context.add(SqliteClientTag, client)
+          )
+      ))
   )
 
 /**
@@ -91,5 +141,6 @@ export const layerFromClient = (
   Layer.scoped(
     RuntimeStore,
     Effect.flatMap(SqlClient.SqlClient, (client) =>
-      Effect.flatMap(open.fromClient(client, options), ({ encoded }) => FromEncoded.make(encoded, options)))
+      Effect.flatMap(open.fromClient(client, options), ({ encoded }) =>
+        FromEncoded.make(encoded, { pollMillis: POLL_MILLIS, ...options })))
   )

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { RejectReason } from "./Report.js"
 import { RuntimeState } from "./Runtime.js"
 
 const runtimeId = { runtimeId: Schema.String }
@@ -37,6 +38,35 @@ export class Destroyed extends Schema.TaggedError<Destroyed>()("Destroyed", runt
   readonly retryable = false
   override get message(): string {
     return `Runtime ${this.runtimeId} was destroyed. Use another id.`
+  }
+}
+
+/**
+ * Nobody has used a runtime of that id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class RuntimeNotFound extends Schema.TaggedError<RuntimeNotFound>()("RuntimeNotFound", runtimeId) {
+  readonly retryable = false
+  override get message(): string {
+    return `There is no runtime ${this.runtimeId}. A runtime is made by its first input.`
+  }
+}
+
+/**
+ * The input is not valid as it is, whenever it is handed in. Nothing was written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InputRejected extends Schema.TaggedError<InputRejected>()("InputRejected", {
+  ...runtimeId,
+  reason: RejectReason
+}) {
+  readonly retryable = false
+  override get message(): string {
+    return `The input for ${this.runtimeId} is rejected: ${this.reason.detail}.`
   }
 }
 
@@ -93,6 +123,23 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
 }
 
 /**
+ * As many runtimes are in memory as may be, and none of them is idle.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TooManyRuntimes extends Schema.TaggedError<TooManyRuntimes>()("TooManyRuntimes", {
+  ...runtimeId,
+  runtimesLiveMax: Schema.Number
+}) {
+  readonly retryable = true
+  override get message(): string {
+    return `Runtime ${this.runtimeId} cannot be opened: ${this.runtimesLiveMax} runtimes are live, the limit, and none ` +
+      "of them is idle. Try again when some are done."
+  }
+}
+
+/**
  * The encoded body is over `inputBytesMax`; bytes of blobs do not count.
  *
  * @since 0.1.0
@@ -127,7 +174,7 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 }
 
 /**
- * No active input of that id.
+ * No input of that id, or none in a phase that the command applies to.
  *
  * @since 0.1.0
  * @category errors
@@ -140,7 +187,7 @@ export class UnknownInput extends Schema.TaggedError<UnknownInput>()("UnknownInp
   readonly retryable = false
   override get message(): string {
     return this.phase === null
-      ? `Runtime ${this.runtimeId} has no active input ${this.inputId}.`
+      ? `Runtime ${this.runtimeId} has no input ${this.inputId} to act on.`
       : `Input ${this.inputId} of ${this.runtimeId} is ${this.phase}; the command does not apply to it.`
   }
 }

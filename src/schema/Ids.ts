@@ -198,3 +198,11 @@ export interface Stamp {
   readonly token: Token
   readonly n: number
 }
+
+/**
+ * The idempotency key of a dead letter's redrive: there is one, and it leads from the dead input to the new one.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const redriveKey = (inputId: InputId): IdempotencyKey => IdempotencyKey.make(`redrive/${inputId}`)

@@ -65,6 +65,26 @@ export const Visibility = Schema.Struct({ transcript: Schema.Boolean, operator: 
  */
 export interface Visibility extends Schema.Schema.Type<typeof Visibility> {}
 
+/**
+ * Where in a trace the input was handed in; the run that takes it links to it, in whatever process.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const TraceContext = Schema.Struct({
+  traceId: Schema.NonEmptyString,
+  spanId: Schema.NonEmptyString,
+  sampled: Schema.Boolean
+})
+/**
+ * The span of `Driver.accept`, unless the caller says otherwise. It is no part of what the input says: a repetition from
+ * another trace is the same input.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TraceContext extends Schema.Schema.Type<typeof TraceContext> {}
+
 const headerFields = {
   origin: Origin,
   durability: Durability,
@@ -73,7 +93,8 @@ const headerFields = {
   supersessionKey: optional(SupersessionKey),
   correlationId: optional(Schema.NonEmptyString),
   /** Not before this time. */
-  deliverAt: optional(EpochMillis)
+  deliverAt: optional(EpochMillis),
+  trace: optional(TraceContext)
 }
 
 /**

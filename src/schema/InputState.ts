@@ -50,6 +50,27 @@ export const Failure = Schema.Struct({ tag: Schema.String, message: Schema.Strin
 export interface Failure extends Schema.Schema.Type<typeof Failure> {}
 
 /**
+ * What is kept with the inputs of a run that was lost: nobody knows how far it came.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const lost = (how: "process" | "owner"): Failure =>
+  how === "process"
+    ? { tag: "ProcessEnded", message: "the process ended while the run was open" }
+    : { tag: "RuntimeRecovered", message: "the runtime was recovered while the run was open" }
+
+/**
+ * Whether a failure is the loss of a run: with its process, or with its owner. An executor's own failure of that name is
+ * not.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isLost = (failure: Failure | null): boolean =>
+  [lost("process"), lost("owner")].some(({ message, tag }) => failure?.tag === tag && failure.message === message)
+
+/**
  * Why an input ended without being consumed.
  *
  * @since 0.1.0

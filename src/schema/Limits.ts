@@ -47,6 +47,12 @@ export interface Limits {
   readonly failureLengthMax: number
   /** The opaque snapshot, in bytes. */
   readonly snapshotBytesMax: number
+  /** Runtimes in memory; above it the one that has been idle longest makes room, and `TooManyRuntimes` if none is. */
+  readonly runtimesLiveMax: number
+  /** How long a runtime that nothing happens to stays in memory, in milliseconds. */
+  readonly runtimeIdleMillis: number
+  /** Inputs that leave with one boundary. */
+  readonly outboxMax: number
   /** Commands folded into one commit. */
   readonly foldCommandsMax: number
   /** How long a command whose commit is in doubt waits for certainty, in milliseconds. */
@@ -86,6 +92,9 @@ export const defaults: Limits = {
   silentIntentsMax: 1_000,
   failureLengthMax: 4_096,
   snapshotBytesMax: 64 * 1024 * 1024,
+  runtimesLiveMax: 10_000,
+  runtimeIdleMillis: 60_000,
+  outboxMax: 100,
   foldCommandsMax: 128,
   inDoubtMillis: 5_000
 }

@@ -15,6 +15,7 @@ import { Revision } from "./Session.js"
 
 const inputId = { inputId: InputId }
 const runId = { runId: RunId }
+const Range = Schema.Struct({ start: Sequence, end: Sequence })
 
 /**
  * What happened; `_tag` is the event's code and is stable.
@@ -44,8 +45,10 @@ export const RuntimeEvent = Schema.Union(
     boundary: Boundary,
     consumed: Schema.Array(InputId),
     delivered: Schema.Array(InputId),
-    /** The messages that it appended: positions in the transcript, half-open. */
-    messages: Schema.Struct({ start: Sequence, end: Sequence })
+    /** The messages that it appended: positions in the transcript, half-open; the transcript ends there. */
+    messages: Range,
+    /** The transcript after it; none while there is no session. */
+    revision: Schema.NullOr(Revision)
   }),
   Schema.TaggedStruct("run.failed", {
     ...runId,
@@ -58,12 +61,17 @@ export const RuntimeEvent = Schema.Union(
   Schema.TaggedStruct("run.lost", runId),
   Schema.TaggedStruct("runtime.state_changed", { from: RuntimeState, to: RuntimeState }),
   Schema.TaggedStruct("runtime.paused", { paused: Schema.Boolean }),
-  Schema.TaggedStruct("session.rewritten", { revision: Revision, reason: Schema.String }),
-  /** Between runs: messages appended (positions, half-open), or another snapshot. */
-  Schema.TaggedStruct("session.changed", {
-    version: Sequence,
-    messages: Schema.Struct({ start: Sequence, end: Sequence })
+  /** Messages were replaced, between runs or by a boundary of one: `selection` as it was, `messages` in its place. */
+  Schema.TaggedStruct("session.rewritten", {
+    reason: Schema.String,
+    selection: Range,
+    messages: Range,
+    revision: Revision,
+    /** Of the whole transcript, behind the rewrite and what was appended with it. */
+    length: Sequence
   }),
+  /** Between runs: messages appended (positions, half-open), or another snapshot. */
+  Schema.TaggedStruct("session.changed", { version: Sequence, messages: Range, revision: Revision }),
   Schema.TaggedStruct("session.cleared", {}),
   /** An application's own event, appended by `publish`. */
   Schema.TaggedStruct("runtime.published", { code: Schema.NonEmptyString, data: Json })

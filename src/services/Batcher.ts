@@ -3,10 +3,12 @@
  * commands with it, and the store groups waiting commits.
  */
 import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
 import { StoreClosed } from "../schema/StoreError.js"
 
 interface Entry<Request, A, E> {
@@ -24,7 +26,8 @@ export interface Fork {
 export const makeFork: Effect.Effect<Fork, never, Scope.Scope> = Effect.gen(function*() {
   const runtime = yield* Effect.runtime<never>()
   const state = { closed: false }
-  const runFork = Runtime.runFork(runtime)
+  // Nor in the span of whoever built the layer, which has long ended.
+  const runFork = Runtime.runFork(Runtime.updateContext(runtime, Context.omit(Tracer.ParentSpan)))
   const scope = yield* Scope.make()
   // Closed is known before the workers end: what they leave behind is answered, and nothing new is taken.
   yield* Effect.addFinalizer((exit) =>
@@ -94,6 +97,11 @@ export class Batcher<Request, A, E> {
     })
   }
 
+  /** Nothing waits and nothing is being worked on. */
+  get isIdle(): boolean {
+    return !this.working && this.pending.length === 0
+  }
+
   private start(): void {
     if (this.working) return
     this.working = true
@@ -133,7 +141,8 @@ export class Batcher<Request, A, E> {
     const count = Math.max(1, this.options.take(this.pending.map((entry) => entry.request)))
     const batch = this.pending.splice(0, count)
     if (!Arr.isNonEmptyArray(batch)) return Effect.void
-    return this.options.run(Arr.map(batch, (entry) => entry.request)).pipe(
+    // Also what throws before it is an effect is an answer: who was taken waits for one.
+    return Effect.suspend(() => this.options.run(Arr.map(batch, (entry) => entry.request))).pipe(
       Effect.matchCauseEffect({
         onFailure: (cause) =>
           Effect.forEach(batch, ({ answer }) => Deferred.failCause(answer, cause), { discard: true }),

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { CloseReply } from "../core/Close.js"
 import type { InDoubt } from "../core/Recover.js"
@@ -21,12 +22,14 @@ import type {
   OwnershipLost,
   QueueFull,
   RunInProgress,
+  TooManyRuntimes,
   UnknownInput
 } from "../schema/DriverError.js"
 import type { BatchId, IdempotencyKey, InputId, RunId, RuntimeId } from "../schema/Ids.js"
 import type { Draft, Input } from "../schema/Input.js"
 import type { AbandonReason, Failure, HoldReason, InputHead } from "../schema/InputState.js"
 import type { Json } from "../schema/Json.js"
+import type { Limits } from "../schema/Limits.js"
 import type { WakeSignal } from "../schema/Policy.js"
 import type { AbandonReport, AcceptOutcome, RecoveryReport, RecycleReport, RetireReport } from "../schema/Report.js"
 import type { Note, OpenRun, Receipt, RunEvent, RunPrimitive } from "../schema/Run.js"
@@ -51,7 +54,8 @@ import type {
   StoreClosed,
   TranscriptRevisionConflict
 } from "../schema/StoreError.js"
-import type { StoredInput } from "./RuntimeStore.js"
+import type { EnqueueError } from "./Inbox.js"
+import type { RuntimeStore, StoredDeposit, StoredInput } from "./RuntimeStore.js"
 
 /**
  * What every command can fail with, beside its own refusals. After any of these, memory and rows agree: the command
@@ -98,6 +102,8 @@ export type BoundaryError =
   | NoteConflict
   | AlongsideTimeout
   | InvalidInput
+  | InputTooLarge
+  | BlobError
 
 /**
  * Why the session was not changed between runs. While a run is open the session is the run's: `RunInProgress`.
@@ -143,6 +149,8 @@ export interface StagedRun {
   readonly inputs: ReadonlyArray<StagedInput>
   /** The readable inputs in the form that an executor takes. */
   readonly primitive: RunPrimitive
+  /** The attempt before was lost, with its process or its owner: nobody knows how far it came. */
+  readonly afterLoss: boolean
   /** The last boundary that an earlier attempt at this batch committed. */
   readonly resume: Option.Option<OpenTurn>
   /** Other batches that have begun a turn and not ended it. */
@@ -164,7 +172,43 @@ export type StageOutcome =
     readonly paused: boolean
     /** When the earliest waiting input is ready, in epoch milliseconds. */
     readonly nextReadyAt: Option.Option<number>
+    /** There is a batch to go, which `mayBeFatal: false` has kept back. */
+    readonly keptBack: boolean
   }
+
+/**
+ * Which batch is staged, and how its inputs are read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StageOptions {
+  /** What stands for a blob that is gone: an error in its input, or a text that says so. Default `fail`. */
+  readonly missingBlob?: "fail" | "placeholder"
+  /** Attempts before an input is abandoned. Default: the drivers' limit. */
+  readonly attemptsMax?: number
+  /** `block`: while a failed batch waits for its next attempt, nothing else goes. Default `pass`. */
+  readonly onFailure?: "pass" | "block"
+  /**
+   * `false` keeps back a batch whose last attempt this would be, and whose run was lost before: it may be what ends
+   * processes. Default `true`.
+   */
+  readonly mayBeFatal?: boolean
+  /** The caller decides about a batch whose run was lost, and takes it also when its attempts are used up. */
+  readonly decidesLost?: boolean
+}
+
+/**
+ * An input for a runtime, this one or another: it leaves with the commit that carries it, and is admitted after that
+ * exactly once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Outgoing {
+  readonly to: RuntimeId | string
+  readonly input: Draft
+}
 
 /**
  * A boundary to commit. `after` names the last boundary that the caller knows of (0: none), so that a repetition is
@@ -178,6 +222,8 @@ export interface BoundaryOptions<E = never, R = never> {
   readonly after?: number
   readonly delta?: SessionDelta
   readonly notes?: ReadonlyArray<Note>
+  /** What leaves with the commit. */
+  readonly outbox?: ReadonlyArray<Outgoing>
   /**
    * Joins the transaction, last, on the store's own client. It may run more than once, and only its SQL is undone with
    * the boundary.
@@ -215,11 +261,12 @@ export interface Service {
 
   /** Durable when it answers `accepted` or `deduplicated` (I1). */
   readonly accept: (input: Draft) => Effect.Effect<AcceptOutcome, AcceptError>
+  /** Admits an input that was handed over as a row, once: its id is known from then on. */
+  readonly admit: (deposit: StoredDeposit) => Effect.Effect<AcceptOutcome, AcceptError>
   /** Freezes the next batch and opens a run for it. `nothing` when no input is ready or the runtime is paused. */
-  readonly stage: (options?: {
-    /** What stands for a blob that is gone: an error in its input, or a text that says so. Default `fail`. */
-    readonly missingBlob?: "fail" | "placeholder"
-  }) => Effect.Effect<StageOutcome, CommandError | LoadError | NotReady | Destroyed | RunInProgress>
+  readonly stage: (
+    options?: StageOptions
+  ) => Effect.Effect<StageOutcome, CommandError | LoadError | NotReady | Destroyed | RunInProgress>
   /** Commits what was done so far, consumes the steers handed over before, and hands over those that wait. */
   readonly checkpoint: <E = never, R = never>(
     options: BoundaryOptions<E, R>
@@ -243,12 +290,28 @@ export interface Service {
     readonly visibleAt?: number
     /** `false`: abandoned at once. Default `true`. */
     readonly recoverable?: boolean
+    /** Attempts before an input is abandoned. Default: the drivers' limit. */
+    readonly attemptsMax?: number
   }) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
   /** Closes the run and abandons what it had staged as `cancelled`. */
   readonly cancel: (options: {
     readonly runId: RunId
     readonly reason: string
   }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  /** Takes back the count of the open run's attempt. Its staging stays counted, so that there is an end to it. */
+  readonly uncharge: (options: { readonly runId: RunId }) => Effect.Effect<void, CommandError | RunNotOpen>
+  /** Closes the run and abandons its batch as `outcome_unknown`: what a lost attempt did is not done again. */
+  readonly settle: (options: { readonly runId: RunId }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  /** Ends one active input as `cancelled`; with one that is staged its whole run ends. */
+  readonly cancelInput: (options: {
+    readonly inputId: InputId
+    readonly reason: string
+  }) => Effect.Effect<CloseReply, CommandError | UnknownInput>
+  /**
+   * Admits a dead letter's payload as a new input, at the tail. The dead one stays dead; the new one has the key
+   * `Ids.redriveKey(inputId)`, so that a dead letter is redriven once, and a repetition answers the same new input.
+   */
+  readonly redrive: (inputId: InputId) => Effect.Effect<AcceptOutcome, AcceptError | UnknownInput>
   /** Rolls the run back: queued again as it was, no attempt charged. What a clean shutdown does. */
   readonly giveBack: (options: {
     readonly runId: RunId
@@ -326,6 +389,8 @@ export interface Service {
   readonly isIdleOrAttached: Effect.Effect<boolean>
   readonly isPaused: Effect.Effect<boolean>
   readonly silentIntents: Effect.Effect<ReadonlyArray<string>>
+  /** Steers that the open run would be handed now. */
+  readonly steers: Effect.Effect<number>
   readonly openRun: Effect.Effect<Option.Option<OpenRun>>
   readonly session: Effect.Effect<Option.Option<SessionHead>>
   /** From memory while the input is active, from its row afterwards. */
@@ -378,7 +443,27 @@ export class Driver extends Context.Tag("effect-burrow/Driver")<Driver, Service>
  * @since 0.1.0
  * @category models
  */
-export type OpenError = CommitError | LoadError | InvalidInput | StoreClosed | InsideTransaction
+export type OpenError = CommitError | LoadError | InvalidInput | StoreClosed | InsideTransaction | TooManyRuntimes
+
+/**
+ * What a driver has just committed or lost, as far as somebody who runs it has to know.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Notice {
+  readonly runtimeId: RuntimeId
+  /** What the commands of this commit ask of a loop. */
+  readonly signal: WakeSignal
+  /** The open run, now. */
+  readonly runId: RunId | null
+  /** Steers that could be handed to it. */
+  readonly steers: number
+  /** When the earliest input that waits for a time is ready, in epoch milliseconds. */
+  readonly nextReadyAt: number | null
+  /** Another owner has the runtime, or nobody knows: this driver writes nothing any more. */
+  readonly lost: OwnershipLost | null
+}
 
 /**
  * The drivers of this process: one for each runtime, taken and recovered at its first use. Ephemeral and persistent
@@ -388,7 +473,23 @@ export type OpenError = CommitError | LoadError | InvalidInput | StoreClosed | I
  * @category services
  */
 export class Drivers extends Context.Tag("effect-burrow/Drivers")<Drivers, {
+  /** The runtime's driver, which stays in memory from then on. */
   readonly get: (runtimeId: RuntimeId | string) => Effect.Effect<Service, OpenError>
+  /**
+   * The runtime's driver for as long as the scope is open. Afterwards it may be forgotten: when it has been idle for
+   * `runtimeIdleMillis`, or when another one needs its place among `runtimesLiveMax`. The next mention recovers it.
+   */
+  readonly lease: (runtimeId: RuntimeId | string) => Effect.Effect<Service, OpenError, Scope.Scope>
+  /** The runtimes whose drivers are in memory now. */
+  readonly live: Effect.Effect<ReadonlyArray<RuntimeId>>
+  readonly isLive: (runtimeId: RuntimeId) => Effect.Effect<boolean>
+  /** The store that these drivers own, and their limits. */
+  readonly store: Context.Tag.Service<RuntimeStore>
+  readonly limits: Limits
+  /** Hands an input over as a row: see `Inbox.enqueue`. */
+  readonly post: (outgoing: Outgoing) => Effect.Effect<InputId, EnqueueError>
+  /** Is told of every commit of every driver, after it, in its worker: it must not wait, and must not throw. */
+  readonly listen: (listener: (notice: Notice) => void) => Effect.Effect<void, never, Scope.Scope>
 }>() {}
 
 /**

@@ -11,12 +11,14 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type * as Option from "effect/Option"
-import type { Commit, InputStateRecord, MachineLifecycleCommit, SessionWrite } from "../core/Commit.js"
+import type * as Scope from "effect/Scope"
+import type * as Tracer from "effect/Tracer"
+import type { Commit, Deposit, InputStateRecord, MachineLifecycleCommit, SessionWrite } from "../core/Commit.js"
 import type { KnownRow, Outcome } from "../core/Rows.js"
 import type { BlobId } from "../schema/Blob.js"
 import type { ClaimId, IdempotencyKey, InputId, RunId, RuntimeId, SessionId, Stamp, Token } from "../schema/Ids.js"
 import type { Input } from "../schema/Input.js"
-import type { InputHead } from "../schema/InputState.js"
+import type { Failure, InputHead } from "../schema/InputState.js"
 import type { OAuthFlowSnapshot } from "../schema/OAuthFlow.js"
 import type { OpsSnapshot } from "../schema/Ops.js"
 import type { Note, OpenRun, Receipt, ReceiptDraft } from "../schema/Run.js"
@@ -73,6 +75,32 @@ export interface StoredInput {
 export type Row<A> = Either.Either<A, RecordCorrupt>
 
 /**
+ * An input that waits for the owner of its runtime to admit it, or that the owner refused, for `failure`. A row of which
+ * a part cannot be read has its error for a body.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredDeposit {
+  /** Its number in the store, never used again. */
+  readonly no: number
+  readonly runtimeId: RuntimeId
+  readonly inputId: InputId
+  /** Epoch milliseconds. */
+  readonly at: number
+  readonly body: Row<StoredInput["body"]>
+  readonly failure: Failure | null
+}
+
+/**
+ * The tag of a deposit's failure when its key was known under another id, which is the failure's message.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const DEDUPLICATED = "Deduplicated"
+
+/**
  * Everything that recovery decides on. Read after the claim, in its transaction.
  *
  * @since 0.1.0
@@ -110,6 +138,8 @@ export interface AtomicApply<E, R> {
   readonly result?: string
   readonly notes?: ReadonlyArray<Note>
   readonly events?: ReadonlyArray<EventRecord>
+  /** Inputs for other runtimes, or for this one, that are deposited with the boundary or not at all. */
+  readonly outbox?: ReadonlyArray<Deposit>
   /** Runs last in the transaction, in a savepoint of its own, on the store's own client. */
   readonly alongside?: Effect.Effect<unknown, E, R>
   /** The session that the delta must belong to. It validates and creates nothing. */
@@ -153,9 +183,13 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
 
   /**
    * The one write: a sealed write set of one runtime, made by the core, in one transaction; refusals are values.
-   * Commits that wait at the same time share a transaction. The other writes are made of it.
+   * Commits that wait at the same time share a transaction. The other writes are made of it. `askedBy` are the spans of
+   * those on whose behalf it is made, for a caller that is not one of them: the transaction's span links to them.
    */
-  readonly commit: (commit: Commit) => Effect.Effect<Outcome, CommitError | StoreClosed>
+  readonly commit: (
+    commit: Commit,
+    askedBy?: ReadonlyArray<Tracer.AnySpan>
+  ) => Effect.Effect<Outcome, CommitError | StoreClosed>
   /**
    * `commit`, with an effect that joins the transaction. It shares it with nobody, is rolled back with it, and takes at
    * most `alongsideMillisMax`. The `SqlClient` that it takes from its context is the store's own, whichever its caller
@@ -183,6 +217,44 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
     runtimeId: RuntimeId,
     witness: Witness
   ) => Effect.Effect<Option.Option<{ readonly epoch: number; readonly n: number }>, ReadFailed>
+
+  /**
+   * Says when to look again. Registers at once, for the scope; the inner effect completes with the first commit of the
+   * runtime after that, or, with an input, with the commit that ends it. It may complete for nothing, so look before
+   * each wait.
+   */
+  readonly subscribe: (
+    runtimeId: RuntimeId,
+    inputId?: InputId
+  ) => Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
+
+  /**
+   * Leaves inputs for the owners of their runtimes to admit, exactly once each; the runtimes may not exist yet. It takes
+   * no token. All or nothing, and durable when it answers; inside the calling fiber's transaction of the store's own
+   * client it is part of that one.
+   */
+  readonly deposit: (deposits: ReadonlyArray<Deposit>) => Effect.Effect<void, CommitError | StoreClosed>
+  /** The deposit of an input, while it waits or when it was refused. */
+  readonly loadDeposit: (
+    runtimeId: RuntimeId,
+    inputId: InputId
+  ) => Effect.Effect<Option.Option<StoredDeposit>, ReadFailed | SchemaFuture>
+  /** Waiting deposits, or with `refused` those that were not admitted, in the order of their numbers. */
+  readonly loadDeposits: (
+    page?: Page & { readonly refused?: boolean }
+  ) => Effect.Effect<ReadonlyArray<StoredDeposit>, ReadFailed | SchemaFuture>
+  /**
+   * What became of deposits, by their numbers: without a failure it was admitted, and is removed; with one it is kept,
+   * and waits no more. Repeating it changes nothing.
+   */
+  readonly settleDeposits: (
+    settled: ReadonlyArray<{ readonly no: number; readonly failure: Failure | null }>
+  ) => Effect.Effect<void, CommitError | StoreClosed>
+  /**
+   * As `subscribe`, for deposits: completes when something was deposited through this store, or, where other processes
+   * deposit and are looked after, when another connection has committed.
+   */
+  readonly subscribeDeposits: Effect.Effect<Effect.Effect<void>, never, Scope.Scope>
 
   /** One input's row, new or changed. */
   readonly persistInputState: (
@@ -307,6 +379,14 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
     runtimeId: RuntimeId,
     page?: Page
   ) => Effect.Effect<ReadonlyArray<Row<StoredInput>>, ReadFailed | SchemaFuture>
+  /** The dead letters of all runtimes, in the order of (runtime id, admission number). */
+  readonly loadAllDeadLetters: (page?: {
+    readonly after?: { readonly runtimeId: RuntimeId; readonly sequence: number }
+    readonly limit?: number
+  }) => Effect.Effect<
+    ReadonlyArray<{ readonly runtimeId: RuntimeId; readonly sequence: number; readonly input: Row<StoredInput> }>,
+    ReadFailed | SchemaFuture
+  >
   /** The bodies of the named inputs, in the order of the names. Absent ones are left out. */
   readonly loadBodies: (
     runtimeId: RuntimeId,
@@ -347,6 +427,17 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
     ReadonlyArray<{ readonly runtimeId: RuntimeId; readonly readyAt: Option.Option<number> }>,
     ReadFailed
   >
+  /**
+   * Runtimes with an active input, held or not, that gets ready in (after, until]: each once, with its earliest such
+   * time, in the order of (time, runtime id). Times are epoch milliseconds. A full page can end among equal times.
+   */
+  readonly loadDue: (options: {
+    readonly after: number
+    readonly until: number
+    readonly limit?: number
+  }) => Effect.Effect<ReadonlyArray<{ readonly runtimeId: RuntimeId; readonly readyAt: number }>, ReadFailed>
+  /** The earliest time behind `after` at which an active input of any runtime gets ready. */
+  readonly loadNextReadyAt: (after: number) => Effect.Effect<Option.Option<number>, ReadFailed>
   /** Counts over the whole life of a runtime. The terminal inputs are counted row by row. */
   readonly loadTotals: (runtimeId: RuntimeId) => Effect.Effect<Totals, ReadFailed>
 
@@ -368,6 +459,17 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
   ) => Effect.Effect<void, WriteError>
   readonly loadOpsLifecycle: (runtimeId: RuntimeId) => Effect.Effect<Option.Option<OpsSnapshot>, LoadError>
   readonly deleteOpsLifecycle: (runtimeId: RuntimeId, stamp: Stamp) => Effect.Effect<void, WriteError>
+
+  /** Bytes that belong to the whole store, under a name of the application's. */
+  readonly loadCell: (name: string) => Effect.Effect<Option.Option<Uint8Array>, ReadFailed>
+  /**
+   * Read, compute, write in one transaction; none removes the cell. It takes no token. When `f` fails, dies or is
+   * interrupted nothing is written, and its error is returned unchanged.
+   */
+  readonly updateCell: <E, R>(
+    name: string,
+    f: (now: Option.Option<Uint8Array>) => Effect.Effect<Option.Option<Uint8Array>, E, R>
+  ) => Effect.Effect<void, CommitError | ReadFailed | E, R>
 
   /** Overwrites the store's one login-flow snapshot. It takes no token: it is not a runtime's. */
   readonly persistAuthOAuthFlowSnapshot: (

@@ -9,6 +9,7 @@ import type * as Arr from "effect/Array"
 import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type {
+  DepositRow,
   EventRow,
   InputHeadRow,
   InputRow,
@@ -78,6 +79,31 @@ export interface InputPage {
   readonly limit: number
   /** `active`: not terminal. `dead`: abandoned as `max_attempts_exhausted` or `failed`. */
   readonly filter: "all" | "active" | "dead"
+}
+
+/**
+ * A deposit as it is stored. Its number is never used again, so a cursor cannot pass one that comes later.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface StoredDepositRow extends DepositRow {
+  readonly no: number
+  /** Encoded; why the owner did not admit it. `null` while it waits. */
+  readonly failure: string | null
+}
+
+/**
+ * Which deposits `readDeposits` gives, in the order of their numbers: those that wait, or those that were refused.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DepositPage {
+  /** Behind this number; 0 for the first page. */
+  readonly after: number
+  readonly limit: number
+  readonly refused: boolean
 }
 
 /**
@@ -174,7 +200,18 @@ export interface Encoded {
     cell: string,
     f: (now: Uint8Array | null) => Effect.Effect<Uint8Array | null, E, R>
   ) => Effect.Effect<void, CommitError | ReadFailed | E, R>
+  /**
+   * Writes deposits, all or none, in one transaction of their own, or in the calling fiber's. They are numbered in the
+   * order in which they are committed.
+   */
+  readonly deposit: (deposits: ReadonlyArray<DepositRow>) => Effect.Effect<void, CommitError>
+  /** Removes those without a failure and notes it with the others, all in one transaction. Absent ones are left out. */
+  readonly settleDeposits: (
+    settled: ReadonlyArray<{ readonly no: number; readonly failure: string | null }>
+  ) => Effect.Effect<void, CommitError>
 
+  /** Changes when another connection commits, and not with this one's commits. Constant where there can be no other. */
+  readonly readVersion: Read<number>
   readonly readCell: (cell: string) => Read<Uint8Array | null>
   readonly readRuntime: (runtimeId: string) => Read<StoredRuntime | null>
   /** In order of runtime id. */
@@ -187,10 +224,29 @@ export interface Encoded {
     after: string | null,
     limit: number
   ) => Read<ReadonlyArray<{ readonly runtimeId: string; readonly readyAt: number | null }>>
+  /**
+   * Runtimes with an active input that is ready in (after, until], with its earliest such time: in the order of (time,
+   * runtime id).
+   */
+  readonly readDue: (
+    after: number,
+    until: number,
+    limit: number
+  ) => Read<ReadonlyArray<{ readonly runtimeId: string; readonly readyAt: number }>>
+  /** The earliest ready time of an active input behind `after`; `null` for none. */
+  readonly readNextReadyAt: (after: number) => Read<number | null>
+  /** The deposit of an input, waiting or refused; the last one, if it was deposited more than once. */
+  readonly readDeposit: (runtimeId: string, inputId: string) => Read<StoredDepositRow | null>
+  readonly readDeposits: (page: DepositPage) => Read<ReadonlyArray<StoredDepositRow>>
   readonly readInput: (runtimeId: string, inputId: string) => Read<InputRow | null>
   readonly readInputByKey: (runtimeId: string, key: string) => Read<InputRow | null>
   /** In admission order. */
   readonly readInputs: (runtimeId: string, page: InputPage) => Read<ReadonlyArray<InputRow>>
+  /** The dead inputs of all runtimes, in the order of (runtime id, admission number). */
+  readonly readAllDead: (
+    after: { readonly runtimeId: string; readonly sequence: number } | null,
+    limit: number
+  ) => Read<ReadonlyArray<InputRow & { readonly runtimeId: string }>>
   readonly readKnown: (
     runtimeId: string,
     inputIds: ReadonlyArray<string>,

@@ -18,13 +18,15 @@ import type { RuntimeId, SessionId, Stamp } from "../schema/Ids.js"
 import type { Receipt } from "../schema/Run.js"
 import type { SessionHead } from "../schema/Session.js"
 import * as StoreError from "../schema/StoreError.js"
-import { Batcher, eventLoopTurn, makeFork } from "./Batcher.js"
+import { Batcher, eventLoopTurn, type Fork, makeFork } from "./Batcher.js"
 import * as codecs from "./codecs.js"
+import { announce, Doorbell, follow, repeating, ringing } from "./Doorbell.js"
 import * as Metrics from "./Metrics.js"
 import { type RefusalError, refusalError } from "./refusals.js"
 import type { Recovered, RuntimeStore } from "./RuntimeStore.js"
 import type { Encoded, Loaded } from "./RuntimeStoreEncoded.js"
 import { makeReads, type Reads } from "./RuntimeStoreReads.js"
+import * as Spans from "./Spans.js"
 
 type Service = Context.Tag.Service<RuntimeStore>
 
@@ -39,6 +41,11 @@ export interface Options {
   readonly groupCommitsMax?: number
   /** How long an `alongside` may take, in milliseconds. Default 5000. */
   readonly alongsideMillisMax?: number
+  /**
+   * How often to look for what other processes have deposited, in milliseconds, while somebody is subscribed to
+   * deposits. Default: not at all.
+   */
+  readonly pollMillis?: number
 }
 
 /**
@@ -58,70 +65,53 @@ export interface Options {
  * @category constructors
  */
 export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Service, never, Scope.Scope> =>
+  build(encoded, options, "depositors")
+
+/**
+ * The same for a process that is not the owner: all who are subscribed are told of another connection's commit, which is
+ * looked for every `pollMillis`. Default 100.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeGuest = (encoded: Encoded, options: Options = {}): Effect.Effect<Service, never, Scope.Scope> =>
+  build(encoded, { ...options, pollMillis: options.pollMillis ?? 100 }, "everybody")
+
+const build = (
+  encoded: Encoded,
+  { alongsideMillisMax = 5000, groupCommitsMax = 256, pollMillis }: Options,
+  told: "everybody" | "depositors"
+): Effect.Effect<Service, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const { alongsideMillisMax = 5000, groupCommitsMax = 256 } = options
     const reads = makeReads(encoded)
     const fork = yield* makeFork
-    const group = new Batcher<Rows, Outcome, StoreError.CommitError>({
-      operation: "RuntimeStore.commit",
-      fork,
-      pause: eventLoopTurn,
-      take: (pending) => distinctRuntimes(pending, groupCommitsMax),
-      run: (batch) => commitGroup(encoded, batch)
-    })
-
-    const commit: Service["commit"] = (write) =>
-      Effect.flatMap(encode(write), (rows) =>
-        Effect.flatMap(encoded.insideTransaction, (inside) =>
-          // A caller's own transaction holds the connection: its write joins it instead of waiting for it.
-          inside ? Effect.map(encoded.commit([rows]), (outcomes) => outcomes[0]!) : group.submit(rows)))
-
-    const commitWith: Service["commitWith"] = (write, alongside) =>
-      Effect.flatMap(encode(write), (rows) =>
-        encoded.commitWith(
-          rows,
-          // A driver's worker is not interrupted; what it runs for others must be, or there would be no limit. Nor is an
-          // effect waited for that will not end.
-          Effect.timeoutFail(Effect.interruptible(Effect.disconnect(alongside)), {
-            duration: alongsideMillisMax,
-            onTimeout: () => new StoreError.AlongsideTimeout({ runtimeId: write.runtimeId, alongsideMillisMax })
-          })
-        ))
-
-    const recover: Service["recover"] = (runtimeId, claimId, decide) =>
-      encoded.recover(
-        runtimeId,
-        claimId,
-        (loaded, epoch) =>
-          Either.flatMap(decodeLoaded(runtimeId, loaded), (recovered) =>
-            Either.flatMap(decide(recovered, { epoch, claimId }), ([write, reply]) =>
-              Either.gen(function*() {
-                const rows = yield* Either.mapLeft(codecs.rows(write), (cause) =>
-                  writeFailed(write, cause))
-                const runtime = rows.runtime ?? codecs.runtimeColumns(Commit.lifecycle(
-                  Lifecycle.rebind(recovered.lifecycle ?? Lifecycle.fresh, { epoch, claimId }),
-                  recovered.run
-                ))
-                return [{ ...rows, runtime }, reply] as const
-              })))
-      ).pipe(
-        Effect.withSpan("RuntimeStore.recover", {
-          captureStackTrace: false,
-          attributes: attributes(encoded, runtimeId)
-        })
-      )
-
+    const doorbell = new Doorbell()
+    if (pollMillis !== undefined) {
+      yield* follow({ doorbell, fork, version: encoded.readVersion, pollMillis, told })
+    }
+    const own: Own = { encoded, doorbell, fork, isTraced: yield* Spans.areSeen }
+    const commit = makeCommit(own, groupCommitsMax)
+    const commitWith = makeCommitWith(own, alongsideMillisMax)
+    const recover = makeRecover(own)
     return {
       ...reads,
       ...makeWrites({ commit, commitWith, recover, reads }),
+      ...makeDeposits(own),
+      ...makeCells(encoded),
       ...makeOAuth(encoded, reads),
       insideTransaction: encoded.insideTransaction,
+      subscribe: (runtimeId, inputId) => doorbell.subscribe(runtimeId, inputId),
+      subscribeDeposits: doorbell.subscribeDeposits,
       barrier: (runtimeId, token) =>
         Effect.flatMap(
           encoded.barrier(runtimeId, token.epoch, token.claimId),
           (held) =>
             held
-              ? Effect.void
+              // A commit that was in doubt may have happened, whatever it was.
+              ? announce(() => {
+                doorbell.everybodyOf(runtimeId)
+                doorbell.deposited()
+              })
               : Effect.flatMap(
                 encoded.readRuntime(runtimeId),
                 (row) => new StoreError.StaleFence({ runtimeId, epoch: token.epoch, current: row?.epoch ?? null })
@@ -130,10 +120,160 @@ export const make = (encoded: Encoded, options: Options = {}): Effect.Effect<Ser
     }
   })
 
+/** What the parts of one store share. */
+interface Own {
+  readonly encoded: Encoded
+  readonly doorbell: Doorbell
+  readonly fork: Fork
+  readonly isTraced: boolean
+}
+
+const isCommitted = (outcome: Outcome): boolean => outcome._tag === "Committed"
+
+/** A commit that waits for its transaction. */
+interface Member extends Spans.Asked {
+  readonly write: Commit.Commit
+  readonly rows: Rows
+}
+
+const makeCommit = (own: Own, groupCommitsMax: number): Service["commit"] => {
+  const { doorbell, encoded, fork } = own
+  const group = new Batcher<Member, Outcome, StoreError.CommitError>({
+    operation: "RuntimeStore.commit",
+    fork,
+    pause: eventLoopTurn,
+    take: (pending) => distinctRuntimes(pending, groupCommitsMax),
+    run: (batch) =>
+      Effect.tap(commitGroup(own, batch), (exits) =>
+        Effect.sync(() => {
+          for (const [i, exit] of exits.entries()) {
+            if (!Exit.isSuccess(exit) || !isCommitted(exit.value)) continue
+            const { rows, write } = batch[i]!
+            doorbell.committed(rows)
+            Metrics.died(encoded.name, Metrics.deadLettersOf(write))
+          }
+        }))
+  })
+  return (write, askedBy) =>
+    Effect.flatMap(encode(write), (rows) =>
+      Effect.flatMap(encoded.insideTransaction, (inside) =>
+        // A caller's own transaction holds the connection: its write joins it instead of waiting for it.
+        inside
+          ? ringing(
+            Effect.map(encoded.commit([rows]), (outcomes) => outcomes[0]!),
+            () => doorbell.committed(rows),
+            isCommitted
+          )
+          : Effect.flatMap(
+            askedBy === undefined ? Spans.ofCaller : Effect.succeed(askedBy),
+            (askedBy) => group.submit({ write, rows, askedBy })
+          )))
+}
+
+const makeCommitWith =
+  ({ doorbell, encoded }: Own, alongsideMillisMax: number): Service["commitWith"] => (write, alongside) =>
+    Effect.flatMap(encode(write), (rows) =>
+      ringing(
+        repeating((enclose) =>
+          encoded.commitWith(
+            rows,
+            // A driver's worker is not interrupted; what it runs for others must be, or there would be no limit. Nor is an
+            // effect waited for that will not end.
+            Effect.timeoutFail(Effect.interruptible(Effect.disconnect(enclose(alongside))), {
+              duration: alongsideMillisMax,
+              onTimeout: () => new StoreError.AlongsideTimeout({ runtimeId: write.runtimeId, alongsideMillisMax })
+            })
+          )
+        ),
+        () => doorbell.committed(rows),
+        isCommitted
+      ))
+
+const makeRecover = ({ doorbell, encoded }: Own): Service["recover"] => (runtimeId, claimId, decide) => {
+  let dead = 0
+  return ringing(
+    encoded.recover(
+      runtimeId,
+      claimId,
+      (loaded, epoch) =>
+        Either.flatMap(
+          decodeLoaded(runtimeId, loaded),
+          (recovered) =>
+            Either.flatMap(decide(recovered, { epoch, claimId }), ([write, reply]) =>
+              Either.gen(function*() {
+                dead = Metrics.deadLettersOf(write)
+                const rows = yield* Either.mapLeft(codecs.rows(write), (cause) => writeFailed(write, cause))
+                const runtime = rows.runtime ?? codecs.runtimeColumns(Commit.lifecycle(
+                  Lifecycle.rebind(recovered.lifecycle ?? Lifecycle.fresh, { epoch, claimId }),
+                  recovered.run
+                ))
+                return [{ ...rows, runtime }, reply] as const
+              }))
+        )
+    ),
+    // A new owner is of concern to everybody, and rare.
+    () => {
+      doorbell.everybodyOf(runtimeId)
+      doorbell.deposited()
+    }
+  ).pipe(
+    Effect.tap(() => Effect.sync(() => Metrics.died(encoded.name, dead))),
+    Effect.withSpan("RuntimeStore.recover", {
+      captureStackTrace: false,
+      attributes: attributes(encoded, runtimeId)
+    })
+  )
+}
+
+const makeDeposits = ({ doorbell, encoded, fork }: Own) => {
+  const unlessClosed = <A, E>(operation: string, effect: Effect.Effect<A, E>) =>
+    Effect.suspend((): Effect.Effect<A, E | StoreError.StoreClosed> =>
+      fork.closed ? Effect.fail(new StoreError.StoreClosed({ operation })) : effect
+    )
+  const ring = () => doorbell.deposited()
+  return {
+    deposit: (deposits) =>
+      deposits.length === 0
+        ? Effect.void
+        : unlessClosed(
+          "RuntimeStore.deposit",
+          Effect.tapErrorTag(ringing(encoded.deposit(deposits), ring), "CommitUnknown", () => announce(ring))
+        ),
+    settleDeposits: (settled) =>
+      settled.length === 0
+        ? Effect.void
+        : unlessClosed(
+          "RuntimeStore.settleDeposits",
+          ringing(
+            encoded.settleDeposits(settled.map(({ failure, no }) => ({
+              no,
+              failure: failure && codecs.failure.encode(failure)
+            }))),
+            // Who waits for the input of a deposit that was refused would wait for ever.
+            () => settled.some(({ failure }) => failure !== null) && ring()
+          )
+        )
+  } satisfies Partial<Service>
+}
+
+/** Beside the cells of the library itself, whatever an application calls its own. */
+const cellOf = (name: string): string => `cell/${name}`
+
+const makeCells = (encoded: Encoded) => ({
+  loadCell: (name) => Effect.map(encoded.readCell(cellOf(name)), Option.fromNullable),
+  updateCell: (name, f) =>
+    repeating((enclose) =>
+      encoded.updateCell(
+        cellOf(name),
+        (now) => Effect.map(enclose(f(Option.fromNullable(now))), Option.getOrNull)
+      )
+    )
+} satisfies Partial<Service>)
+
 /** From the front, one commit of each runtime: two of one runtime have an order, which a group has not. */
-const distinctRuntimes = (pending: ReadonlyArray<Rows>, max: number): number => {
+const distinctRuntimes = (pending: ReadonlyArray<Member>, max: number): number => {
   const seen = new Set<string>()
-  for (const rows of pending) {
+  for (const { rows } of pending) {
     if (seen.size === max || seen.has(rows.runtimeId)) break
     seen.add(rows.runtimeId)
   }
@@ -141,10 +281,14 @@ const distinctRuntimes = (pending: ReadonlyArray<Rows>, max: number): number => 
 }
 
 const commitGroup = (
-  encoded: Encoded,
-  batch: Arr.NonEmptyReadonlyArray<Rows>
-): Effect.Effect<ReadonlyArray<Exit.Exit<Outcome, StoreError.CommitError>>> =>
-  encoded.commit(batch).pipe(
+  { encoded, isTraced }: Own,
+  batch: Arr.NonEmptyReadonlyArray<Member>
+): Effect.Effect<ReadonlyArray<Exit.Exit<Outcome, StoreError.CommitError>>> => {
+  const together = (members: typeof batch) => {
+    const commit = encoded.commit(Arr.map(members, ({ rows }) => rows))
+    return isTraced ? Spans.transaction(encoded.name, members, commit) : commit
+  }
+  return together(batch).pipe(
     Effect.tap(() => Metrics.committed(encoded.name, batch.length)),
     Effect.map(Arr.map((outcome) => Exit.succeed(outcome))),
     // What could not be written together is tried alone, so that one member's trouble stays its own (I17). A store that
@@ -152,9 +296,10 @@ const commitGroup = (
     Effect.catchAll((error) =>
       batch.length === 1 || error._tag !== "WriteFailed"
         ? Effect.succeed(Arr.map(batch, () => Exit.fail(error)))
-        : Effect.forEach(batch, (rows) => Effect.exit(Effect.map(encoded.commit([rows]), (outcomes) => outcomes[0]!)))
+        : Effect.forEach(batch, (member) => Effect.exit(Effect.map(together([member]), (outcomes) => outcomes[0]!)))
     )
   )
+}
 
 const writeFailed = (commit: Commit.Commit, cause: unknown) =>
   new StoreError.WriteFailed({ operation: `a commit of runtime ${commit.runtimeId}`, cause })
@@ -266,7 +411,8 @@ const makeWrites = (over: Pick<Service, "commit" | "commitWith" | "recover"> & {
       session: delta ?? null,
       boundary: { after: boundary.after, receipt, result: boundary.result ?? null },
       notes: boundary.notes ?? [],
-      events: boundary.events ?? []
+      events: boundary.events ?? [],
+      deposits: boundary.outbox ?? []
     })
     return commitWithin(commitment, boundary.alongside).pipe(
       Effect.flatMap(settle(
@@ -354,9 +500,11 @@ const makeOAuth = (encoded: Encoded, reads: Reads) => {
     persistAuthOAuthFlowSnapshot: (flows) => encoded.updateCell(OAUTH_CELL, () => encodeFlows(flows)),
     loadAuthOAuthFlowSnapshot: Effect.flatMap(encoded.readCell(OAUTH_CELL), reads.decodeFlows),
     updateAuthOAuthFlowSnapshot: (f) =>
-      encoded.updateCell(
-        OAUTH_CELL,
-        (bytes) => reads.decodeFlows(bytes).pipe(Effect.flatMap(f), Effect.flatMap(encodeFlows))
+      repeating((enclose) =>
+        encoded.updateCell(
+          OAUTH_CELL,
+          (bytes) => enclose(reads.decodeFlows(bytes).pipe(Effect.flatMap(f), Effect.flatMap(encodeFlows)))
+        )
       )
   } satisfies Partial<Service>
 }

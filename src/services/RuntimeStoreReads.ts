@@ -7,7 +7,7 @@ import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { InputRow } from "../core/Rows.js"
-import type { RuntimeId } from "../schema/Ids.js"
+import type { InputId, RuntimeId } from "../schema/Ids.js"
 import { RuntimeState } from "../schema/Runtime.js"
 import type { EventRecord } from "../schema/RuntimeEvent.js"
 import type { Revision } from "../schema/Session.js"
@@ -19,8 +19,8 @@ import {
   TranscriptRevisionConflict
 } from "../schema/StoreError.js"
 import * as codecs from "./codecs.js"
-import type { Page, Row, RuntimeStore, StoredInput } from "./RuntimeStore.js"
-import type { Encoded, InputPage } from "./RuntimeStoreEncoded.js"
+import type { Page, Row, RuntimeStore, StoredDeposit, StoredInput } from "./RuntimeStore.js"
+import type { Encoded, InputPage, StoredDepositRow } from "./RuntimeStoreEncoded.js"
 
 type Service = Context.Tag.Service<RuntimeStore>
 type Future = SchemaFromTheFuture
@@ -51,6 +51,32 @@ export const makeReads = (encoded: Encoded) => {
     loadInputStates: loadInputs("all"),
     loadActiveInputStates: loadInputs("active"),
     loadDeadLetters: loadInputs("dead"),
+    loadAllDeadLetters: (page = {}) =>
+      Effect.flatMap(
+        encoded.readAllDead(page.after ?? null, page.limit ?? LIMIT),
+        (rows) =>
+          Effect.forEach(rows, (row) => {
+            const runtimeId = row.runtimeId as RuntimeId
+            return Effect.map(
+              perRow(storedInput(runtimeId, row)),
+              (input) => ({ runtimeId, sequence: row.sequence, input })
+            )
+          })
+      ),
+    loadDeposit: (runtimeId, inputId) =>
+      Effect.flatMap(
+        encoded.readDeposit(runtimeId, inputId),
+        (row) => row === null ? Effect.succeedNone : Effect.asSome(storedDeposit(row))
+      ),
+    loadDeposits: (page = {}) =>
+      Effect.flatMap(
+        encoded.readDeposits({
+          after: page.after ?? 0,
+          limit: page.limit ?? LIMIT,
+          refused: page.refused ?? false
+        }),
+        (rows) => Effect.forEach(rows, storedDeposit)
+      ),
     loadBodies: (runtimeId, inputIds) =>
       Effect.flatMap(encoded.readPayloads(runtimeId, inputIds), (rows) => {
         const payloads = new Map(rows.map((row) => [row.inputId, row.payload]))
@@ -86,6 +112,12 @@ export const makeReads = (encoded: Encoded) => {
         (rows) =>
           rows.map((row) => ({ runtimeId: row.runtimeId as RuntimeId, readyAt: Option.fromNullable(row.readyAt) }))
       ),
+    loadDue: ({ after, limit, until }) =>
+      Effect.map(
+        encoded.readDue(after, until, limit ?? LIMIT),
+        (rows) => rows.map(({ readyAt, runtimeId }) => ({ runtimeId: runtimeId as RuntimeId, readyAt }))
+      ),
+    loadNextReadyAt: (after) => Effect.map(encoded.readNextReadyAt(after), Option.fromNullable),
     loadTotals: encoded.readTotals,
     loadBoundaryReceipt: (runtimeId, runId, sequence) =>
       Effect.flatMap(
@@ -155,6 +187,25 @@ const storedInput = (
     const body = yield* codecs.body(runtimeId, head.id, row.payload)
     return { head, body }
   })
+
+const storedDeposit = (row: StoredDepositRow): Effect.Effect<StoredDeposit, Future> => {
+  const failure = row.failure === null ? Either.right(null) : codecs.failure.decode(row.failure)
+  const problem = codecs.corrupt(row.runtimeId, `deposit ${row.no}`)
+  return Effect.map(
+    perRow(Either.flatMap(
+      Either.mapLeft(failure, problem),
+      () => codecs.body(row.runtimeId, row.inputId, row.payload)
+    )),
+    (body) => ({
+      no: row.no,
+      runtimeId: row.runtimeId as RuntimeId,
+      inputId: row.inputId as InputId,
+      at: row.at,
+      body,
+      failure: Either.getOrElse(failure, () => null)
+    })
+  )
+}
 
 const loadTranscript = (encoded: Encoded): Service["loadTranscript"] => (runtimeId, page = {}) =>
   Effect.gen(function*() {

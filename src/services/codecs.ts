@@ -292,6 +292,7 @@ const encodeRows = (commit: Commit): Either.Either<Rows, Envelope.Malformed> =>
         code: value._tag,
         data: event.encode(value)
       })),
-      ops: commit.ops === undefined || commit.ops === null ? commit.ops : yield* ops.encode(commit.ops)
+      ops: commit.ops === undefined || commit.ops === null ? commit.ops : yield* ops.encode(commit.ops),
+      deposits: commit.deposits
     }
   })

@@ -20,9 +20,12 @@ import * as control from "./conformance/driver/control.js"
 import * as deduplication from "./conformance/driver/deduplication.js"
 import * as defects from "./conformance/driver/defects.js"
 import * as events from "./conformance/driver/events.js"
+import * as options from "./conformance/driver/options.js"
+import * as outbox from "./conformance/driver/outbox.js"
 import * as ownership from "./conformance/driver/ownership.js"
 import * as policy from "./conformance/driver/policy.js"
 import * as recovery from "./conformance/driver/recovery.js"
+import * as redrive from "./conformance/driver/redrive.js"
 import * as session from "./conformance/driver/session.js"
 import * as staging from "./conformance/driver/staging.js"
 import * as supersession from "./conformance/driver/supersession.js"
@@ -55,9 +58,12 @@ export const cases: ReadonlyArray<DriverCase<Drivers>> = [
   ...policy.cases,
   ...supersession.cases,
   ...staging.cases,
+  ...options.cases,
   ...boundaries.cases,
   ...alongside.cases,
+  ...outbox.cases,
   ...closing.cases,
+  ...redrive.cases,
   ...control.cases,
   ...session.cases,
   ...recovery.cases,
@@ -81,7 +87,9 @@ export const durableCases: ReadonlyArray<DriverCase<Drivers | Restart | RuntimeS
   ...staging.durableCases,
   ...boundaries.durableCases,
   ...alongside.durableCases,
+  ...outbox.durableCases,
   ...closing.durableCases,
+  ...redrive.durableCases,
   ...control.durableCases,
   ...session.durableCases,
   ...recovery.durableCases,

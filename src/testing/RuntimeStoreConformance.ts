@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { boundary } from "./conformance/store/boundary.js"
+import { deposits } from "./conformance/store/deposits.js"
 import { events } from "./conformance/store/events.js"
 import type { StoreCase } from "./conformance/store/fixtures.js"
 import { inputs } from "./conformance/store/inputs.js"
@@ -15,6 +16,8 @@ import { ownership } from "./conformance/store/ownership.js"
 import { refused } from "./conformance/store/refusals.js"
 import { session } from "./conformance/store/session.js"
 import { snapshot } from "./conformance/store/snapshot.js"
+import { storewide } from "./conformance/store/storewide.js"
+import { subscriptions } from "./conformance/store/subscriptions.js"
 import { transactions } from "./conformance/store/transactions.js"
 
 export type { StoreCase }
@@ -49,5 +52,8 @@ export const cases: ReadonlyArray<StoreCase> = [
   ...lifecycle,
   ...events,
   ...ops,
-  ...transactions
+  ...transactions,
+  ...deposits,
+  ...storewide,
+  ...subscriptions
 ]

@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Close from "../../src/core/Close.js"
 import * as Commit from "../../src/core/Commit.js"
 import * as Digests from "../../src/core/Digests.js"
-import type { SessionId } from "../../src/schema/Ids.js"
-import { fail, input, inputId, runId, sessionId, sha256 } from "./support.js"
+import * as State from "../../src/core/State.js"
+import type { RuntimeId, SessionId } from "../../src/schema/Ids.js"
+import { fail, input, inputId, runId, runtimeId, sessionId, sha256 } from "./support.js"
 import { type Boundary, ids, World } from "./World.js"
 
 /** A run over prompt 1, with steer 2 handed over by a first checkpoint and steer 3 waiting. */
@@ -44,7 +45,8 @@ describe("boundary", () => {
         boundary: kind,
         consumed,
         delivered: ids(delivered),
-        messages: { start: 1, end: 1 }
+        messages: { start: 1, end: 1 },
+        revision: world.db.session!.revision
       })
     })
   }
@@ -230,9 +232,56 @@ describe("boundary", () => {
     assert.deepStrictEqual(texts.filter((text) => !text.includes("inputId")), ["\"1 and 2\"", "3", "4"])
     assert.strictEqual(texts.length, 5)
     const [event] = world.lastEvents.filter(({ _tag }) => _tag === "run.boundary")
-    assert.deepInclude(event, { messages: { start: 3, end: 5 } })
+    assert.deepInclude(event, { messages: { start: 3, end: 5 }, revision: world.db.session!.revision })
+    assert.deepStrictEqual(world.lastEvents[0], {
+      _tag: "session.rewritten",
+      reason: "shorter",
+      selection: { start: 1, end: 3 },
+      messages: { start: 1, end: 2 },
+      revision: world.db.session!.revision,
+      length: 5
+    })
     let revision = Digests.firstRevision(sha256, sessionId)
     for (const text of texts) revision = Digests.nextRevision(sha256, revision, text)
     assert.strictEqual(world.db.session!.revision, revision)
+  })
+  it("a boundary of a run without a session tells of no revision", () => {
+    const world = new World()
+    world.admit(input("continuation", 1))
+    world.stage()
+    world.boundary("note")
+    assert.deepInclude(world.lastEvents[0], { messages: { start: 0, end: 0 }, revision: null })
+  })
+
+  it("what leaves with a boundary is in its commit, and not in that of its repetition", () => {
+    const world = new World()
+    world.admit(input("prompt", 1))
+    world.stage()
+    const deposits = [{ runtimeId: "other" as RuntimeId, inputId: inputId(9), at: 5, payload: "{}" }]
+    const { receipt } = world.boundary("checkpoint", { after: 0, deposits })
+    assert.deepStrictEqual(world.last.deposits, deposits)
+    assert.isFalse(
+      Commit.isEmpty(Commit.make(runtimeId, world.last.stamp, { deposits })),
+      "deposits are worth a commit"
+    )
+    const again = world.do(world.bounding({ kind: "checkpoint", after: 0, deposits, receipt }))
+    assert.isTrue(again.alreadyApplied)
+    assert.isTrue(Commit.isEmpty(world.last))
+  })
+
+  it("only steers that are meant for an open run are counted as its next ones, at most a batch of them", () => {
+    const world = new World({ batchInputsMax: 2 })
+    const count = () => State.steers(world.state, world.limits.batchInputsMax).length
+    for (const n of [1, 2, 3]) world.admit(input("continuation", n))
+    assert.strictEqual(count(), 0, "without a run nothing is handed over")
+    world.stage()
+    assert.strictEqual(count(), 1)
+    // It is of the steer lane, and begins a run of its own.
+    world.admit(input("peer_response_terminal", 4, { mode: "steer" }))
+    assert.strictEqual(count(), 1)
+    for (const n of [5, 6]) world.admit(input("continuation", n))
+    assert.strictEqual(count(), 2)
+    assert.deepStrictEqual(ids(world.boundary("checkpoint").delivered), [inputId(3), inputId(5)])
+    assert.strictEqual(count(), 1)
   })
 })

@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Close from "../../src/core/Close.js"
 import type { InputHead } from "../../src/schema/InputState.js"
 import type { Limits } from "../../src/schema/Limits.js"
-import { fail, failure, input, inputId, runId } from "./support.js"
-import { World } from "./World.js"
+import { fail, failure, input, inputId, limits, runId } from "./support.js"
+import { ids, World } from "./World.js"
 
 /** A run over flow steps 1 and 2, with steer 3 handed over by a checkpoint, which gives the batch a receipt. */
 const running = (options: Partial<Limits> = {}): World => {
@@ -119,6 +119,19 @@ describe("close", () => {
     assert.deepStrictEqual(tags(world), ["input.held", "input.held", "run.given_back"])
   })
 
+  it("settle abandons the batch with its outcome unknown; steers handed over go back, uncharged", () => {
+    const world = running()
+    world.admit(input("prompt", 4))
+    const reply = world.close({ _tag: "settle", runId: runId(1) })
+    assert.deepStrictEqual(reply, { requeued: [inputId(3)], abandoned: [inputId(1), inputId(2)] })
+    const outcome = { _tag: "abandoned", reason: { _tag: "outcome_unknown" } } as const
+    assert.deepStrictEqual(heads(world, ["outcome"]), [[outcome], [outcome], [null]])
+    assert.deepInclude(world.head(inputId(3)), { phase: "queued", stagings: 0, run: null })
+    assert.isNull(world.db.run)
+    assert.deepStrictEqual(tags(world), ["input.abandoned", "input.abandoned", "run.given_back"])
+    assert.strictEqual(world.signal, "wake_loop")
+  })
+
   it("cancel abandons what is staged, steers handed over included; others stay", () => {
     const world = running()
     world.admit(input("continuation", 4))
@@ -193,5 +206,81 @@ describe("holdInput and release", () => {
     assert.deepInclude(world.refused(Close.release(inputId(2))), { _tag: "UnknownInput", phase: "queued" })
     world.boundary("final")
     assert.deepInclude(world.refused(hold(1)), { _tag: "UnknownInput", phase: null })
+  })
+})
+
+describe("cancelInput", () => {
+  const cancelling = (n: number) => Close.cancelInput({ inputId: inputId(n), reason: "no more" }, limits)
+  const cancelled = { _tag: "abandoned", reason: { _tag: "cancelled", reason: "no more" } } as const
+  const outcomes = (world: World, ...numbers: ReadonlyArray<number>) =>
+    numbers.map((n) => world.head(inputId(n)).outcome)
+
+  it("an input that is queued, or waits for a time, ends alone", () => {
+    const world = new World()
+    world.admit(input("prompt", 1))
+    world.admit(input("prompt", 2, { deliverAt: world.now + 10 }))
+    world.admit(input("prompt", 3))
+    for (const n of [1, 2]) {
+      assert.deepStrictEqual(world.do(cancelling(n)), { requeued: [], abandoned: [inputId(n)] })
+      assert.deepStrictEqual(tags(world), ["input.abandoned"])
+    }
+    assert.deepStrictEqual(outcomes(world, 1, 2, 3), [cancelled, cancelled, null])
+    assert.deepStrictEqual(ids(world.stage().inputs), [inputId(3)])
+  })
+
+  it("an input that is held ends alone", () => {
+    const world = new World()
+    world.admit(input("prompt", 1))
+    world.do(Close.holdInput({ inputId: inputId(1), reason: "question", until: null }))
+    world.do(cancelling(1))
+    assert.deepInclude(world.head(inputId(1)), { outcome: cancelled, hold: null })
+  })
+
+  for (const n of [1, 2, 3]) {
+    it(`I14: with one that is staged its whole run ends, and the loop is woken for the others (${n})`, () => {
+      const world = running()
+      world.admit(input("prompt", 4))
+      assert.deepStrictEqual(world.do(cancelling(n)), { requeued: [], abandoned: [1, 2, 3].map(inputId) })
+      assert.deepStrictEqual(outcomes(world, 1, 2, 3, 4), [cancelled, cancelled, cancelled, null])
+      assert.strictEqual(tags(world).at(-1), "run.cancelled")
+      assert.isNull(world.db.run)
+      assert.strictEqual(world.signal, "wake_loop")
+    })
+  }
+
+  it("a batch without a receipt that loses a member is dissolved: no key stands for two sets of inputs", () => {
+    const world = new World()
+    for (const n of [1, 2, 3]) world.admit(input("flow_step", n))
+    const first = world.stage()
+    world.close(fail(first.runId, { visibleAt: world.now + 10 }))
+    world.do(cancelling(2))
+    assert.deepStrictEqual([1, 3].map((n) => world.head(inputId(n)).batch), [null, null])
+    world.now += 10
+    const again = world.stage()
+    assert.deepStrictEqual(ids(again.inputs), [inputId(1), inputId(3)])
+    assert.notStrictEqual(again.batchId, first.batchId)
+    assert.strictEqual(again.attempt, 2)
+  })
+
+  it("a batch with a receipt has begun to act: it keeps its key without the member", () => {
+    const world = running()
+    world.close(fail(runId(1)))
+    world.do(cancelling(1))
+    const again = world.stage()
+    assert.deepStrictEqual(ids(again.inputs), [inputId(2)])
+    assert.deepStrictEqual(again.resume, { batchId: again.batchId, ...receipt })
+  })
+
+  it("the last member of a batch takes its open turn with it", () => {
+    const world = running()
+    world.close(fail(runId(1)))
+    for (const n of [1, 2]) world.do(cancelling(n))
+    assert.deepStrictEqual(world.stage().openTurns, [])
+  })
+
+  it("I8: what has ended, and what never was, is unknown", () => {
+    const world = running()
+    world.boundary("final")
+    for (const n of [1, 99]) assert.deepInclude(world.refused(cancelling(n)), { _tag: "UnknownInput", phase: null })
   })
 })

@@ -17,8 +17,9 @@ const utf8 = (text: string) => Buffer.from(text, "utf8")
 describe("payloadDigest", () => {
   const base = input("prompt", 1, { key: "k" })
 
-  it("I5: names kind, origin, content and keys, not the id or the time", () => {
-    const renamed: Input = { ...base, header: { ...base.header, id: inputId(99), at: 12_345 } }
+  it("I5: names kind, origin, content and keys, not the id, the time or the trace", () => {
+    const trace = { traceId: "t", spanId: "s", sampled: true }
+    const renamed: Input = { ...base, header: { ...base.header, id: inputId(99), at: 12_345, trace } }
     assert.strictEqual(digestOf(renamed), digestOf(base))
     const all = kinds.map((kind) => digestOf(input(kind, 1)))
     assert.strictEqual(new Set(all).size, kinds.length)

@@ -32,7 +32,8 @@ const rows: Rows = {
   },
   notes: [{ scope: "s", key: "k", value: "1" }],
   events: [],
-  ops: undefined
+  ops: undefined,
+  deposits: []
 }
 
 const facts: Facts = {

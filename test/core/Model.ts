@@ -10,7 +10,7 @@ import * as Control from "../../src/core/Control.js"
 import * as Digests from "../../src/core/Digests.js"
 import * as State from "../../src/core/State.js"
 import { runtimeState } from "../../src/core/State.js"
-import { type InputHead, isTerminal } from "../../src/schema/InputState.js"
+import { type InputHead, isLost, isTerminal } from "../../src/schema/InputState.js"
 import { digestOf, fail, input, type InputOptions, kinds, runId, sessionId, sha256, stamp } from "./support.js"
 import type { World } from "./World.js"
 
@@ -65,6 +65,8 @@ export const invariants = (world: World): void => {
   for (const head of heads) {
     if (head.phase === "staged") assert.strictEqual(head.run, state.run?.id)
     assert.strictEqual(head.phase === "held", head.hold !== null, "only what is held has a reason to be")
+    // Who decides about what was lost gets it beyond all limits, and answers for it.
+    if (isLost(head.failure)) continue
     assert.isAtMost(head.attempt, world.limits.attemptsMax, "I13: attempts")
     assert.isAtMost(head.stagings, world.limits.stagingsMax, "I13: stagings")
   }
@@ -123,10 +125,35 @@ const chained = ({ db }: World): void => {
   assert.strictEqual(db.session.revision, revision)
 }
 
+type Staging = Extract<Command, { readonly _tag: "stage" }>["options"]
+
+interface Expected {
+  readonly batch: ReadonlyArray<InputHead>
+  /** Whose attempts are found to be used up. */
+  readonly over: ReadonlyArray<string>
+}
+
 /** The batch that the rules of the design pick, worked out from the heads alone. */
-const expectedBatch = (world: World): ReadonlyArray<string> => {
+const expectedBatch = (world: World, options: Staging): Expected => {
+  const over: Array<string> = []
+  for (;;) {
+    const heads = State.activeHeads(world.state).filter((head) => !over.includes(head.id))
+    const isUsedUp = (head: InputHead) =>
+      head.attempt >= world.limits.attemptsMax || head.stagings >= world.limits.stagingsMax
+    const batch = nextOf(heads, world)
+    const isTaken = isLost(batch[0]?.failure ?? null) && options.decidesLost
+    const ended = isTaken ? [] : batch.filter((head) => isUsedUp(head) || head.batch !== null && batch.some(isUsedUp))
+    if (ended.length === 0) return { batch, over }
+    over.push(...ended.map((head) => head.id))
+  }
+}
+
+const isLastTry = (world: World, chosen: ReadonlyArray<InputHead>): boolean =>
+  chosen.some((head) => head.attempt + 1 >= world.limits.attemptsMax || head.stagings + 1 >= world.limits.stagingsMax)
+
+const nextOf = (heads: ReadonlyArray<InputHead>, world: World): ReadonlyArray<InputHead> => {
   const { batchInputsMax } = world.limits
-  const ready = State.activeHeads(world.state).filter((head) =>
+  const ready = heads.filter((head) =>
     head.phase === "queued"
       ? (head.readyAt ?? 0) <= world.now
       : head.phase === "held" && head.readyAt !== null && head.readyAt <= world.now
@@ -135,16 +162,44 @@ const expectedBatch = (world: World): ReadonlyArray<string> => {
   const interrupted = ready.find((head) => head.batch !== null)
   const queue = line("queue")
   const prompt = queue.findIndex((head) => head.kind === "prompt")
-  const chosen = interrupted !== undefined
-    ? State.activeHeads(world.state).filter((head) => head.batch === interrupted.batch)
-    : line("steer").length > 0
+  if (interrupted !== undefined) return heads.filter((head) => head.batch === interrupted.batch)
+  const taken = line("steer").length > 0
     ? line("steer").slice(0, batchInputsMax)
     : queue.slice(0, prompt === 0 ? 1 : Math.min(prompt < 0 ? queue.length : prompt, batchInputsMax))
-  const lastTry = chosen.some((head) =>
-    head.attempt + 1 >= world.limits.attemptsMax || head.stagings + 1 >= world.limits.stagingsMax
-  )
-  const alone = lastTry && chosen.every((head) => head.receipt === null)
-  return (alone ? chosen.slice(0, 1) : chosen).map((head) => head.id)
+  const other = taken.findIndex((head) => isLost(head.failure) !== isLost(taken[0]!.failure))
+  return other < 0 ? taken : taken.slice(0, other)
+}
+
+/** What `stage` says to these commands is what the rules say. */
+const stage = (world: World, options: Staging): void => {
+  const before = State.activeHeads(world.state)
+  const { batch, over } = expectedBatch(world, options)
+  const blocked = options.onFailure === "block" &&
+    before.some((head) =>
+      head.phase === "queued" && head.batch !== null && (head.readyAt ?? 0) > world.now &&
+      before.find((other) => other.batch === head.batch)!.failure !== null
+    )
+  const { paused } = world.state
+  const decided = world.run(world.staging(options))
+  if (Either.isLeft(decided)) return
+  const { reply } = decided.right
+  const ended = over.map((id) => world.db.heads.get(id as InputHead["id"])!)
+  if (paused || blocked) return assert.strictEqual(reply._tag, "nothing")
+  for (const { outcome } of ended) {
+    assert.strictEqual(outcome?._tag === "abandoned" && outcome.reason._tag, "max_attempts_exhausted", "I13: used up")
+  }
+  const afterLoss = isLost(batch[0]?.failure ?? null)
+  const keptBack = afterLoss && !options.mayBeFatal && isLastTry(world, batch)
+  if (reply._tag === "nothing") {
+    assert.strictEqual(reply.keptBack, keptBack)
+    assert.isTrue(keptBack || batch.length === 0, "I14: what is ready is staged")
+    return
+  }
+  assert.isFalse(keptBack, "I13: what may be fatal is kept back")
+  const alone = isLastTry(world, batch) && batch.every((head) => head.receipt === null)
+  const expected = (alone ? batch.slice(0, 1) : batch).map((head) => head.id)
+  assert.deepStrictEqual(reply.inputs.map((head) => head.id), expected, "I6: the next batch")
+  assert.strictEqual(reply.afterLoss, afterLoss)
 }
 
 const { constantFrom, integer, nat, option, record, boolean, oneof, constant, array } = FastCheck
@@ -161,8 +216,20 @@ const acceptance = record({
   same: boolean()
 })
 
+/** Mostly as by default. */
+const rarely = integer({ min: 0, max: 4 }).map((n) => n === 0)
+
+const staging = record({
+  _tag: constant("stage" as const),
+  options: record({
+    onFailure: constantFrom("pass" as const, "pass" as const, "block" as const),
+    mayBeFatal: rarely.map((is) => !is),
+    decidesLost: rarely
+  })
+})
+
 const ending = record({
-  _tag: constantFrom(...(["fail", "fail", "give_back", "hold", "cancel"] as const)),
+  _tag: constantFrom(...(["fail", "fail", "give_back", "hold", "cancel", "settle"] as const)),
   delay: maybe(nat(40)),
   recoverable: FastCheck.integer({ min: 0, max: 5 }).map((n) => n > 0)
 })
@@ -188,14 +255,14 @@ const controls = [
 const act = record({ _tag: constantFrom(...controls) })
 
 const onInput = record({
-  _tag: constantFrom("holdInput" as const, "release" as const),
+  _tag: constantFrom("holdInput" as const, "release" as const, "cancelInput" as const),
   at: nat(20),
   delay: maybe(nat(40))
 })
 
 export const command = oneof(
   { weight: 12, arbitrary: acceptance },
-  { weight: 7, arbitrary: constant({ _tag: "stage" as const }) },
+  { weight: 7, arbitrary: staging },
   {
     weight: 6,
     arbitrary: record({
@@ -250,16 +317,8 @@ export const execute = (world: World, given: Command): void => {
       if (reply._tag === "deduplicated") assert.strictEqual(known[0]?.payloadDigest, digestOf(value))
       return
     }
-    case "stage": {
-      const expected = expectedBatch(world)
-      const { paused } = world.state
-      const decided = world.run(world.staging())
-      if (Either.isLeft(decided)) return
-      const { reply } = decided.right
-      if (reply._tag === "nothing") assert.isTrue(paused || expected.length === 0, "I14: what is ready is staged")
-      else assert.deepStrictEqual(reply.inputs.map((head) => head.id), [...expected], "I6: the next batch")
-      return
-    }
+    case "stage":
+      return stage(world, given.options)
     case "checkpoint":
     case "note":
     case "final":
@@ -279,17 +338,13 @@ export const execute = (world: World, given: Command): void => {
     case "cancel":
       world.run(world.closing({ _tag: "cancel", runId: run, reason: "enough" }))
       return
-    case "holdInput":
-    case "release": {
-      const heads = State.activeHeads(world.state)
-      const id = heads[given.at % Math.max(1, heads.length)]?.id
-      if (id === undefined) return
-      const until = later(world, given.delay)
-      world.run(
-        given._tag === "release" ? Close.release(id) : Close.holdInput({ inputId: id, reason: "operator", until })
-      )
+    case "settle":
+      world.run(world.closing({ _tag: "settle", runId: run }))
       return
-    }
+    case "holdInput":
+    case "release":
+    case "cancelInput":
+      return onOne(world, given)
     case "tick":
       world.now += given.millis
       return
@@ -300,6 +355,27 @@ export const execute = (world: World, given: Command): void => {
       return
     default:
       control(world, given._tag)
+  }
+}
+
+const onOne = (
+  world: World,
+  { _tag, at, delay }: Extract<Command, { readonly _tag: "holdInput" | "release" | "cancelInput" }>
+): void => {
+  const heads = State.activeHeads(world.state)
+  const inputId = heads[at % Math.max(1, heads.length)]?.id
+  if (inputId === undefined) return
+  switch (_tag) {
+    case "release":
+      return void world.run(Close.release(inputId))
+    case "holdInput":
+      return void world.run(Close.holdInput({ inputId, reason: "operator", until: later(world, delay) }))
+    case "cancelInput": {
+      const { abandoned } = world.do(Close.cancelInput({ inputId, reason: "no more" }, world.limits))
+      assert.include(abandoned, inputId)
+      assert.strictEqual(world.signal === "wake_loop", State.hasReady(world.state), "I14: who is ready is not left")
+      return
+    }
   }
 }
 

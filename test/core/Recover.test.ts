@@ -84,16 +84,33 @@ describe("recover", () => {
     assert.deepStrictEqual(world.head(inputId(1)).outcome, { _tag: "abandoned", reason: { _tag: "outcome_unknown" } })
   })
 
-  it("I13: the last attempt of a lost run was the last", () => {
+  it("I13: a lost last attempt was the last, and ends where attempts are counted: when it would be staged", () => {
     const world = new World({ attemptsMax: 2 })
     world.admit(input("prompt", 1))
-    for (const _ of [1, 2]) {
-      world.stage()
-      world.crash()
-    }
+    world.stage()
+    world.crash()
+    world.stage()
+    assert.deepInclude(world.crash(), { active: 1, requeued: 1, abandoned: 0 })
+    assert.strictEqual(world.signal, "wake_loop", "somebody has to look")
+    assert.strictEqual(world.do(world.staging())._tag, "nothing")
     assert.deepStrictEqual(world.head(inputId(1)).outcome, {
       _tag: "abandoned",
       reason: { _tag: "max_attempts_exhausted", attempts: 2 }
+    })
+  })
+
+  it("I13: a steer that was handed to too many lost runs ends at once", () => {
+    const world = new World({ stagingsMax: 2, attemptsMax: 100 })
+    world.admit(input("prompt", 1))
+    for (const abandoned of [0, 1]) {
+      world.stage()
+      if (abandoned === 0) world.admit(input("continuation", 2))
+      world.boundary("checkpoint")
+      assert.deepInclude(world.crash(), { abandoned, requeued: 2 - abandoned })
+    }
+    assert.deepInclude(world.head(inputId(2)), {
+      phase: "abandoned",
+      failure: { tag: "ProcessEnded", message: "the process ended while the run was open" }
     })
   })
 

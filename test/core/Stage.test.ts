@@ -62,7 +62,14 @@ describe("stage", () => {
     world.admit(input("flow_step", 1))
     world.admit(input("flow_step", 2))
     const reply = world.stage()
-    assert.deepInclude(reply, { runId: runId(1), batchId: batchId(1), attempt: 1, resume: null, openTurns: [] })
+    assert.deepInclude(reply, {
+      runId: runId(1),
+      batchId: batchId(1),
+      attempt: 1,
+      afterLoss: false,
+      resume: null,
+      openTurns: []
+    })
     for (const head of world.db.active) {
       assert.deepInclude(head, {
         phase: "staged",
@@ -116,7 +123,12 @@ describe("stage", () => {
     world.stage()
     world.do(Control.pause(true))
     finish(world)
-    assert.deepStrictEqual(world.do(world.staging()), { _tag: "nothing", paused: true, nextReadyAt: null })
+    assert.deepStrictEqual(world.do(world.staging()), {
+      _tag: "nothing",
+      paused: true,
+      nextReadyAt: null,
+      keptBack: false
+    })
     world.do(Control.pause(false))
     assert.strictEqual(world.signal, "wake_loop")
     assert.deepStrictEqual(drain(world), [["run_start", 2]])
@@ -129,7 +141,8 @@ describe("stage", () => {
     assert.deepStrictEqual(world.do(world.staging()), {
       _tag: "nothing",
       paused: false,
-      nextReadyAt: world.now + 20
+      nextReadyAt: world.now + 20,
+      keptBack: false
     })
   })
 
@@ -183,7 +196,12 @@ describe("stage", () => {
     world.admit(input("prompt", 1))
     world.do(Close.holdInput({ inputId: inputId(1), reason: "operator", until: null }))
     world.now += 1e9
-    assert.deepStrictEqual(world.do(world.staging()), { _tag: "nothing", paused: false, nextReadyAt: null })
+    assert.deepStrictEqual(world.do(world.staging()), {
+      _tag: "nothing",
+      paused: false,
+      nextReadyAt: null,
+      keptBack: false
+    })
     world.do(Close.release(inputId(1)))
     assert.deepStrictEqual(drain(world), [["run_start", 1]])
   })
@@ -252,6 +270,11 @@ describe("stage", () => {
     assert.strictEqual(State.nextReadyAt(world.state), null)
     world.now += 5
     finish(world)
-    assert.deepStrictEqual(world.do(world.staging()), { _tag: "nothing", paused: false, nextReadyAt: null })
+    assert.deepStrictEqual(world.do(world.staging()), {
+      _tag: "nothing",
+      paused: false,
+      nextReadyAt: null,
+      keptBack: false
+    })
   })
 })

@@ -11,7 +11,7 @@ import * as Commit from "../../src/core/Commit.js"
 import { append } from "../../src/core/Projection.js"
 import { type InDoubt, recover } from "../../src/core/Recover.js"
 import { noDelta } from "../../src/core/Session.js"
-import { stage, type StageRefusal, type StageReply } from "../../src/core/Stage.js"
+import { stage, type StageCommand, type StageRefusal, type StageReply } from "../../src/core/Stage.js"
 import * as State from "../../src/core/State.js"
 import type { Decide } from "../../src/core/Step.js"
 import type { Transition } from "../../src/core/Step.js"
@@ -94,6 +94,10 @@ const sameBody = (before: InputHead, after: InputHead): void => {
 
 export type Boundary = Partial<BoundaryCommand> & { readonly receipt?: Receipt }
 
+export interface Staging extends Omit<StageCommand, "runId" | "batchId"> {
+  readonly attemptsMax?: number
+}
+
 export class World {
   state: State.DriverState = emptyState()
   db = new Database()
@@ -172,14 +176,14 @@ export class World {
     return outcome._tag === "accepted" ? outcome.state : assert.fail(`the input was ${outcome._tag}`)
   }
 
-  staging(): Decide<StageReply, StageRefusal> {
+  staging({ attemptsMax = this.limits.attemptsMax, ...which }: Staging = {}): Decide<StageReply, StageRefusal> {
     this.runs++
-    return stage({ runId: runId(this.runs), batchId: batchId(this.runs) }, this.limits)
+    return stage({ ...which, runId: runId(this.runs), batchId: batchId(this.runs) }, { ...this.limits, attemptsMax })
   }
 
   /** Stages, and answers the batch; fails the test when nothing is ready. */
-  stage(): Extract<StageReply, { readonly _tag: "staged" }> {
-    const reply = this.do(this.staging())
+  stage(options?: Staging): Extract<StageReply, { readonly _tag: "staged" }> {
+    const reply = this.do(this.staging(options))
     return reply._tag === "staged" ? reply : assert.fail("nothing was staged")
   }
 
@@ -218,10 +222,10 @@ export class World {
   }
 
   /** The process ends, and the next owner reads what was committed. */
-  crash(inDoubt: InDoubt = "retry"): RecoveryReport {
+  crash(inDoubt: InDoubt = "retry", { sameProcess = false } = {}): RecoveryReport {
     this.epoch++
     const { db } = this
-    const recovered = recover({ runtimeId, inDoubt }, {
+    const recovered = recover({ runtimeId, inDoubt, sameProcess }, {
       lifecycle: db.lifecycle,
       run: db.run,
       session: db.session,

@@ -69,11 +69,22 @@ describe("the last attempt of a run that its process took with it", () => {
         assert.deepStrictEqual(outcome, { _tag: "abandoned", reason: { _tag: "outcome_unknown" } })
       })))
 
-  it.effect("I13: policy retry ends it as max_attempts_exhausted", () =>
+  it.effect("I13: policy hold gives it one more attempt when an operator releases it", () =>
+    withDriver({ limits }, ({ driver, restart }) =>
+      Effect.gen(function*() {
+        const { inputs } = yield* F.running(driver)
+        const again = yield* restart("hold")
+        yield* again.release(inputs[0]!.head.id)
+        const { afterLoss, attempt } = yield* F.stageOf(again, ["go"])
+        assert.deepStrictEqual([attempt, afterLoss], [1, false])
+      })))
+
+  it.effect("I13: policy retry ends it as max_attempts_exhausted when it would be staged", () =>
     withDriver({ limits }, ({ driver, restart }) =>
       Effect.gen(function*() {
         const { inputs } = yield* F.running(driver)
         const again = yield* restart("retry")
+        yield* F.nothing(again)
         const { outcome } = yield* F.head(again, inputs[0]!.head.id)
         assert.deepStrictEqual(outcome, {
           _tag: "abandoned",

@@ -55,7 +55,7 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "I5: an operation that was consumed at admission is known by its key",
         "I5: another payload under a known key is IdempotencyConflict, and changes nothing",
         "I5: another payload under the key of an ended input is IdempotencyConflict",
-        "I5: kind, source, content and keys are part of the payload; ids and times are not",
+        "I5: kind, source, content and keys are part of the payload; ids, times and traces are not",
         "D6: the same id with the same payload is one input, also without a key",
         "D6: another payload under a known id is IdempotencyConflict, and the input stays what it is",
         "I5: a key and an id that belong to two inputs are IdempotencyConflict",
@@ -66,6 +66,12 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "I5, I8: an input that was superseded a moment ago is known, by key and by id",
         "I5, I17: of two payloads under one key at once the first wins, and the other is IdempotencyConflict",
         "a duplicate, a rejected and a refused input wake nobody",
+        "I13: an input that ended as failed is redriven as a new one, which is fresh",
+        "I13: an input that ended as max_attempts_exhausted is redriven as a new one, which is fresh",
+        "I13: an input that ended as outcome_unknown is redriven as a new one, which is fresh",
+        "I5: a dead letter is redriven once, and whoever asks again is told of the same input",
+        "I5: a redrive from 20 callers at once is one input",
+        "I13: a redriven input that dies as well is redriven by its own id",
         "I17: an invalid input takes no neighbour with it",
         "I17: a duplicate takes no neighbour with it",
         "I17: another payload under a known key takes no neighbour with it",
@@ -84,6 +90,7 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "D2: a batch that was given back, and a failed batch of steers, go back in their order",
         "I13: a batch with a receipt is not split, and ends as a whole",
         "I6: a batch in backoff is not ready, stays whole, and comes first when it is",
+        "cancelInput of a member dissolves a batch that has committed nothing, and no other",
         "holdInput holds the whole batch of an interrupted input",
         "recycle keeps silent intents, pause, session, attempts and batches",
         "D17, I10: recover on a live driver closes the open run as lost, and its executor's boundaries are RunNotOpen"
@@ -100,9 +107,25 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "I13: a batch with a receipt is not split, and ends as a whole",
         "I13: a failure that is not recoverable abandons the batch at its first attempt",
         "I13: a steer that was handed over stagingsMax times without effect is abandoned",
+        "block: nothing passes a failed batch that waits for its next attempt, whose time is told",
+        "I13: attemptsMax of fail and of stage is what counts for them",
+        "afterLoss tells of the attempt before: lost, or not",
         "fail queues the batch and the steers handed over again, and keeps the failure",
         "onRunEvent: run_failed is fail, with its time and its verdict",
         "an abandoned batch's turn is closed",
+        "I13: an input that ended as failed is redriven as a new one, which is fresh",
+        "I13: an input that ended as max_attempts_exhausted is redriven as a new one, which is fresh",
+        "I5: a dead letter is redriven once, and whoever asks again is told of the same input",
+        "I5: a redrive from 20 callers at once is one input",
+        "I13: a redriven input that dies as well is redriven by its own id",
+        "a runtime that takes no new inputs redrives none, and may later",
+        "a dead letter with a body in its row is redriven with what it said, to the byte",
+        "a dead letter with a body in a blob is redriven with what it said, to the byte",
+        "a dead letter with a block in a blob is redriven with what it said, to the byte",
+        "a dead letter with both in blobs is redriven with what it said, to the byte",
+        "a redriven input has origin, durability, visibility and correlation of the dead one",
+        "I6: a redriven input goes to the tail, and waits for nothing that the dead one waited for",
+        "I8: a redriven input replaces nothing that came after the dead one, and is replaced by nothing",
         "recycle keeps silent intents, pause, session, attempts and batches",
         "D13: a run whose executor died is failed like any other, with the defect as its failure",
         "D15: a failed run's answer and event tell what will be tried again, and what is over"
@@ -133,10 +156,70 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "publish inside an alongside is InsideTransaction, of any runtime of the store, and nothing happens",
         "opening a runtime inside an alongside is InsideTransaction",
         "I4: queries inside an alongside answer what was committed before",
+        "I2: nothing leaves with a checkpoint whose alongside failed",
+        "I2: nothing leaves with a note whose alongside failed",
+        "I2: nothing leaves with a complete whose alongside failed",
         "a command that was refused or failed is not in the log, and leaves no gap",
         "a command that waits is withdrawn when its caller is interrupted, and others go on",
         "I14: commands that came while one was committed are answered behind it, in their order",
         "D12: a boundary that failed leaves a runtime that can go on: its run fails, and is tried again"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("what leaves with a boundary leaves before it", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("sendsBeforehand"), [
+        "I7: the exact repetition of a checkpoint sends nothing again",
+        "I7: the exact repetition of a note sends nothing again",
+        "I7: the exact repetition of a complete sends nothing again",
+        "I2: nothing leaves with a checkpoint whose alongside failed",
+        "I2: nothing leaves with a note whose alongside failed",
+        "I2: nothing leaves with a complete whose alongside failed",
+        "I2: nothing leaves with another predecessor",
+        "I2: nothing leaves with a run that is not open",
+        "I2: nothing leaves with messages that are no JSON",
+        "I2: nothing leaves with another content than before",
+        "I17: an empty name in an outbox is InvalidInput{runtimeId}, and nothing of the boundary is there",
+        "I17: a name that is too long in an outbox is InvalidInput{runtimeId}, and nothing of the boundary is there",
+        "I17: a name with NUL in an outbox is InvalidInput{runtimeId}, and nothing of the boundary is there",
+        "I17: a name with a lone surrogate in an outbox is InvalidInput{runtimeId}, and nothing of the boundary is there",
+        "I17: an input that its target could only reject in an outbox is InvalidInput{input}, and nothing of the boundary is there",
+        "I17: an id that is no UUID v7 in an outbox is InvalidInput{header.id}, and nothing of the boundary is there",
+        "I17: an empty key in an outbox is InvalidInput{header.idempotencyKey}, and nothing of the boundary is there",
+        "I16: more than outboxMax inputs are InvalidInput{outbox}, and none of them leaves",
+        "I16: an input that is too large for its target is InputTooLarge, and nothing leaves"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("a dead letter is redriven as often as it is asked for", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("redrivesAgainAndAgain"), [
+        "I13: an input that ended as failed is redriven as a new one, which is fresh",
+        "I13: an input that ended as max_attempts_exhausted is redriven as a new one, which is fresh",
+        "I13: an input that ended as outcome_unknown is redriven as a new one, which is fresh",
+        "I5: a dead letter is redriven once, and whoever asks again is told of the same input",
+        "I5: a redrive from 20 callers at once is one input",
+        "I13: a redriven input that dies as well is redriven by its own id",
+        "I8: an input that is queued is not redriven: UnknownInput with its phase",
+        "I8: an input that is staged is not redriven: UnknownInput with its phase",
+        "I8: an input that is held is not redriven: UnknownInput with its phase",
+        "I8: an input that was consumed is not redriven: UnknownInput with its phase",
+        "I8: an input that was superseded is not redriven: UnknownInput with its phase",
+        "I8: an input that was cancelled is not redriven: UnknownInput with its phase",
+        "I8: an input that went with a reset is not redriven: UnknownInput with its phase",
+        "I6: a redriven input goes to the tail, and waits for nothing that the dead one waited for",
+        "I8: a redriven input replaces nothing that came after the dead one, and is replaced by nothing"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("what the caller of stage says is ignored", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("ignoresOptions"), [
+        "block: nothing passes a failed batch that waits for its next attempt, whose time is told",
+        "I13: attemptsMax of fail and of stage is what counts for them",
+        "I13: mayBeFatal false keeps back the last attempt of a batch whose run was lost, and writes nothing",
+        "I13: decidesLost gets what lost runs have used up, is told, and may settle it",
+        "with placeholders, a text that names the blob stands for one that is gone"
       ])
     }), TIMEOUT_MILLIS)
 
@@ -188,7 +271,11 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "notes are read back by their scope",
         "accept inside the store's own transaction is InsideTransaction",
         "I2: a boundary whose alongside failed is not there after a restart",
+        "I1, I2: what left with a boundary is there after a crash, in its order",
+        "I9: a loser's boundary sends nothing",
         "holds, deadlines and open turns survive a restart",
+        "I1, I13: an input that ended with its process can be redriven",
+        "I1, I5: after a restart a dead letter is redriven, and only once",
         "a runtime that is idle is so after a restart",
         "a runtime that is retired is so after a restart",
         "a runtime that is stopped is so after a restart",

@@ -1,30 +1,33 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { InputId } from "../../src/schema/Ids.js"
 import type * as Input from "../../src/schema/Input.js"
 import type { InputHead } from "../../src/schema/InputState.js"
-import { Drivers, type Service } from "../../src/services/Driver.js"
+import { Drivers, type Outgoing, type Service } from "../../src/services/Driver.js"
 import * as F from "../../src/testing/conformance/driver/fixtures.js"
 import { Restart } from "../../src/testing/DriverConformance.js"
 import { ephemeral } from "./environments.js"
 
 type DriversService = Context.Tag.Service<Drivers>
-type Mistake = (driver: Service) => Partial<Service>
+type Mistake = (driver: Service, drivers: DriversService) => Partial<Service>
 
 /** Sound drivers, each with the same mistake. */
 const mistaken = (drivers: DriversService, mistake: Mistake): DriversService => {
   const known = new Map<string, Service>()
+  const withMistake = (driver: Service): Service => {
+    const found = known.get(driver.runtimeId) ?? Object.defineProperties(
+      Object.create(driver) as Service,
+      Object.getOwnPropertyDescriptors(mistake(driver, drivers))
+    )
+    known.set(driver.runtimeId, found)
+    return found
+  }
   return {
-    get: (runtimeId) =>
-      Effect.map(drivers.get(runtimeId), (driver) => {
-        const found = known.get(runtimeId) ?? Object.defineProperties(
-          Object.create(driver) as Service,
-          Object.getOwnPropertyDescriptors(mistake(driver))
-        )
-        known.set(runtimeId, found)
-        return found
-      })
+    ...drivers,
+    get: (runtimeId) => Effect.map(drivers.get(runtimeId), withMistake),
+    lease: (runtimeId) => Effect.map(drivers.lease(runtimeId), withMistake)
   }
 }
 
@@ -70,6 +73,28 @@ export const mistakes = {
     note: ({ alongside = Effect.void, ...options }) => Effect.tap(driver.note(options), () => alongside),
     complete: ({ alongside = Effect.void, ...options }) => Effect.tap(driver.complete(options), () => alongside)
   }),
+
+  /** Sends at once what should leave with the commit. */
+  sendsBeforehand: (driver, { post }) => {
+    const sent = (outbox: ReadonlyArray<Outgoing> = []) => Effect.forEach(outbox, post)
+    return {
+      checkpoint: ({ outbox, ...options }) => Effect.zipRight(sent(outbox), driver.checkpoint(options)),
+      note: ({ outbox, ...options }) => Effect.zipRight(sent(outbox), driver.note(options)),
+      complete: ({ outbox, ...options }) => Effect.zipRight(sent(outbox), driver.complete(options))
+    }
+  },
+
+  /** Puts what the dead letter said into the queue again, as often as it is asked. */
+  redrivesAgainAndAgain: (driver) => ({
+    redrive: (inputId) =>
+      Effect.flatMap(driver.loadInput(inputId), (stored) =>
+        Option.isSome(stored) && stored.value.body._tag === "inline"
+          ? driver.accept(unnamed(stored.value.body.input))
+          : driver.redrive(inputId))
+  }),
+
+  /** Decides alone what is staged. */
+  ignoresOptions: (driver) => ({ stage: () => driver.stage() }),
 
   /** The strongest signal stays for ever. */
   keepsSignals: (driver) => {

@@ -27,6 +27,7 @@ export const rows = (runtimeId: string, n: number, parts: Partial<Rows> = {}): R
   notes: [],
   events: [],
   ops: undefined,
+  deposits: [],
   ...parts
 })
 

@@ -273,4 +273,17 @@ describe("Batcher", () => {
       })
       assert.strictEqual(yield* Effect.locally(batcher.submit(1), local, "caller"), 6)
     }))
+
+  it.scoped("a run that throws answers its callers, and the next batch goes on", () =>
+    Effect.gen(function*() {
+      const { batcher } = yield* make({
+        run: (batch) => {
+          if (batch[0] === 1) throw new Error("a fault")
+          return Effect.succeed(batch.map(Effect.succeed))
+        }
+      })
+      const exit = yield* Effect.exit(batcher.submit(1))
+      assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      assert.strictEqual(yield* batcher.submit(2), 2)
+    }))
 })

@@ -48,16 +48,21 @@ describe("migrate", () => {
       assert.deepStrictEqual(yield* ledgerOf(sql), [{ version: 1, name: "initial" }])
     }))
 
-  it.scoped("gives inputs exactly three secondary indexes", () =>
+  it.scoped("gives inputs exactly three indexes that an ordinary accept writes, and two that it does not", () =>
     Effect.gen(function*() {
       const { filename, sql, transactor } = yield* setup
       yield* Migrations.migrate(transactor, { filename })
-      const indexes = yield* sql<{ readonly name: string }>`
-        SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'burrow_inputs' ORDER BY name`
-      assert.deepStrictEqual(indexes.map(({ name }) => name), [
+      const indexes = yield* sql<{ readonly name: string; readonly sql: string }>`
+        SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'burrow_inputs' ORDER BY name`
+      const isIdle = (text: string) => /WHERE (ready_at IS NOT NULL|phase = 'abandoned')$/.test(text)
+      assert.deepStrictEqual(indexes.filter(({ sql }) => !isIdle(sql)).map(({ name }) => name), [
         "burrow_inputs_active",
         "burrow_inputs_id",
         "burrow_inputs_key"
+      ])
+      assert.deepStrictEqual(indexes.filter(({ sql }) => isIdle(sql)).map(({ name }) => name), [
+        "burrow_inputs_abandoned",
+        "burrow_inputs_ready"
       ])
     }))
 
@@ -209,9 +214,9 @@ describe("the statements", () => {
         const params = Array.from({ length: text.split("?").length - 1 }, () => null)
         const plan = yield* sql.unsafe<{ readonly detail: string }>(`EXPLAIN QUERY PLAN ${text}`, params)
         const scans = plan.map(({ detail }) => detail).filter((detail) =>
-          /^SCAN \w+/.test(detail) && !/VALUES CLAUSE|CONSTANT ROW|SCAN p|SCAN v\b/.test(detail) &&
-          // The partial indexes hold active inputs and open runs only.
-          !/USING (COVERING )?INDEX burrow_(inputs_active|runtimes_open)/.test(detail)
+          /^SCAN \w+/.test(detail) && !/VALUES CLAUSE|CONSTANT ROW|SCAN [pd]$|SCAN v\b/.test(detail) &&
+          // The partial indexes hold active inputs, open runs and abandoned inputs only.
+          !/USING (COVERING )?INDEX burrow_(inputs_active|runtimes_open|inputs_abandoned)/.test(detail)
         )
         assert.deepStrictEqual(scans, [], text)
       }

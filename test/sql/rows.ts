@@ -30,7 +30,8 @@ const nothing: Rows = {
   boundary: null,
   notes: [],
   events: [],
-  ops: undefined
+  ops: undefined,
+  deposits: []
 }
 
 export const rowsOf = <A extends Partial<Rows>>(rows: A): Rows & A => ({ ...nothing, ...rows })

@@ -14,7 +14,7 @@ export interface Started {
 
 /** Starts a child, killed with the scope, and waits for its first line. */
 export const start = (
-  command: "own" | "open" | "read",
+  command: "own" | "open" | "read" | "deposit",
   filename: string,
   options: { readonly uid?: number } = {}
 ): Effect.Effect<Started, never, Scope.Scope> =>

@@ -23,7 +23,8 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I9: nothing that was read before the claim is used: a recovery sees every write of the former owner",
     "I12: an absent witness has no stamp, nor has one whose commit was refused",
     "a refused write within an alongside changes nothing and leaves the commit to the alongside",
-    "I9: a stale one among commits made at the same time is refused alone"
+    "I9: a stale one among commits made at the same time is refused alone",
+    "I2: the deposits of a commit that is refused are not written"
   ],
   "takes any receipt at the place for the same one": [
     "I7: other content at a stored sequence is ReceiptConflict, and the stored receipt stays",
@@ -34,7 +35,8 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I7: the exact retry of the last boundary is alreadyApplied and writes nothing, also of a closed run",
     "I7: the exact retry by a later owner is alreadyApplied",
     "I7: the exact retry runs no alongside",
-    "I7: of two writers of one boundary at the same time one applies it"
+    "I7: of two writers of one boundary at the same time one applies it",
+    "I2, I7: the outbox of a boundary is deposited with it, and not again by its exact retry"
   ],
   "runs alongside for a retry": [
     "I7: the exact retry runs no alongside"
@@ -48,7 +50,10 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I2: an alongside that takes too long is AlongsideTimeout and writes nothing, and the store goes on",
     "I2: what an alongside wrote in the store goes with its failure",
     "insideTransaction is true within an alongside and false elsewhere",
-    "I4: nobody outside sees anything of a commit whose alongside still runs and then fails"
+    "I4: nobody outside sees anything of a commit whose alongside still runs and then fails",
+    "I2: the outbox of a boundary whose alongside fails is not deposited",
+    "I2: a deposit made inside a transaction that fails is not there",
+    "I2: a commit that fails moves no input in time"
   ],
   "ignores inserts that are known": [
     "I5: another input under a stored key is IdempotencyConflict, and nothing is stored",
@@ -129,7 +134,9 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I2: a commit that cannot be written fails with WriteFailed, and nothing of it is stored",
     "I2: the change of an input that is not stored is WriteFailed, and nothing of its commit is stored",
     "I9: a stale one among commits made at the same time is refused alone",
-    "I17: one that cannot be written among commits made at the same time fails alone, with WriteFailed"
+    "I17: one that cannot be written among commits made at the same time fails alone, with WriteFailed",
+    "I2: the deposits of a commit that cannot be written are not written, and those of its neighbours are",
+    "I2, I7: the outbox of a boundary is deposited with it, and not again by its exact retry"
   ],
   "claims though decide refused": [
     "I10: a checkpoint and a note leave the run open at their sequence, a final boundary closes it",
@@ -142,14 +149,17 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "recovery finds lifecycle, open run, session, the active heads in order of admission, and the last number"
   ],
   "updates a cell by a read and a write": [
-    "updates of the login flows at the same time follow each other: none is lost"
+    "updates of the login flows at the same time follow each other: none is lost",
+    "updates of a cell at the same time follow each other: none is lost"
   ],
   "empties a cell before it asks what to write": [
     "I2: an update of the login flows that dies writes nothing, and the store goes on",
     "I2: an update of the login flows that interrupts itself writes nothing, and the store goes on",
     "I2: an update of the login flows that fails writes nothing, and its error comes unchanged",
     "I2: an update of the login flows whose caller is interrupted writes nothing, and the store goes on",
-    "updates of the login flows at the same time follow each other: none is lost"
+    "updates of the login flows at the same time follow each other: none is lost",
+    "I2: an update of a cell that fails writes nothing, and its error comes unchanged",
+    "updates of a cell at the same time follow each other: none is lost"
   ],
   "orders inputs by their ids": [
     "inputs are loaded in order of admission, whatever their ids and the order of their writes"
@@ -164,7 +174,11 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I11: every message keeps the revision that ends with it",
     "I11: a page pinned to a revision is readable after a rewrite behind it, and a conflict after one in it",
     "a page of runtimes is what is behind its cursor, and not more than its limit",
-    "pending runtimes are listed in order of their ids, in pages"
+    "pending runtimes are listed in order of their ids, in pages",
+    "a page of deposits is what is behind its cursor, and not more than its limit",
+    "a page of refused deposits is what is behind its cursor, and not more than its limit",
+    "I14: due runtimes come earliest first, each once, with its earliest time",
+    "I13: the dead letters of all runtimes are listed by runtime and admission, in pages"
   ],
   "lists the accepts of ended inputs twice": [
     "I2: a boundary writes session, receipt, result, inputs, notes, events and lifecycle together",
@@ -248,7 +262,8 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I2: ReceiptConflict when another boundary has that place: nothing of the boundary is written, and no alongside is run",
     "I2: SequenceMismatch when it skips a place: nothing of the boundary is written, and no alongside is run",
     "of two refusals of a boundary the first is answered: the last sequence comes before the session key",
-    "SequenceMismatch tells the last sequence"
+    "SequenceMismatch tells the last sequence",
+    "I2, I7: the outbox of a boundary is deposited with it, and not again by its exact retry"
   ],
   "keeps the first failure of an input": [
     "I8: every phase, hold and outcome of a head comes back as it was written",
@@ -262,6 +277,50 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "a stored flow step comes back with its whole header and content",
     "a stored external event comes back with its whole header and content",
     "a body of 1 MiB comes back whole"
+  ],
+  "writes deposits beside the commit": [
+    "I2: the deposits of a commit that is refused are not written",
+    "I2, I7: the outbox of a boundary is deposited with it, and not again by its exact retry",
+    "I2: the outbox of a boundary whose alongside fails is not deposited"
+  ],
+  "forgets the deposits of commits": [
+    "I2: a deposit is written with its commit",
+    "I2: the deposits of a commit that cannot be written are not written, and those of its neighbours are",
+    "I2, I7: the outbox of a boundary is deposited with it, and not again by its exact retry",
+    "I2: the outbox of a boundary whose alongside fails is not deposited"
+  ],
+  "keeps one deposit of each call": [
+    "the targets of deposits are compared as they are",
+    "I6: deposits are numbered in the order in which they were made",
+    "a page of deposits is what is behind its cursor, and not more than its limit",
+    "I17: a deposit that cannot be read is RecordCorrupt, and its neighbours are read",
+    "I15: a deposit that was admitted is gone, and one that was refused is kept with the failure",
+    "a page of refused deposits is what is behind its cursor, and not more than its limit",
+    "many deposits are written and settled together"
+  ],
+  "numbers deposits by their places": [
+    "I15: a deposit that was admitted is gone, and one that was refused is kept with the failure",
+    "a page of refused deposits is what is behind its cursor, and not more than its limit",
+    "a refused deposit that is admitted after all is gone",
+    "the number of a deposit is not used again, so who settles it twice meets no other"
+  ],
+  "removes what was refused": [
+    "I15: a deposit that was admitted is gone, and one that was refused is kept with the failure",
+    "a page of refused deposits is what is behind its cursor, and not more than its limit",
+    "many deposits are written and settled together"
+  ],
+  "lists due runtimes by their ids": [
+    "I14: due runtimes come earliest first, each once, with its earliest time",
+    "I14: due is what gets ready behind after and not behind until",
+    "I14: held inputs with a deadline get due; staged and ended ones do not"
+  ],
+  "takes what is ready at after for due": [
+    "I14: due is what gets ready behind after and not behind until",
+    "I2: a commit that fails moves no input in time",
+    "I14: the next ready time is the earliest one behind a time, of whatever runtime"
+  ],
+  "lists dead letters by admission alone": [
+    "I13: the dead letters of all runtimes are listed by runtime and admission, in pages"
   ]
 }
 
@@ -274,7 +333,9 @@ const moreTogether: ReadonlyArray<string> = [
 const lessTogether: ReadonlyArray<string> = [
   "a write of the session keeps the snapshot, replaces it or removes it, as it says",
   "clearSessionSnapshotIfCurrent removes exactly the expected bytes, and answers true",
-  "an input that ends at its admission has its accept in the log"
+  "an input that ends at its admission has its accept in the log",
+  "a page of refused deposits is what is behind its cursor, and not more than its limit",
+  "a refused deposit that is admitted after all is gone"
 ]
 
 /** The cases never wait for anything; the test runner's own messages would wait for all of them. */

@@ -12,31 +12,8 @@ import { eventLoopTurn } from "../../src/services/Batcher.js"
 import { RuntimeStore } from "../../src/services/RuntimeStore.js"
 import type { Encoded } from "../../src/services/RuntimeStoreEncoded.js"
 import * as FromEncoded from "../../src/services/RuntimeStoreFromEncoded.js"
-
-type Mistake = (right: Encoded) => Encoded
-
-/** Changes each write set before it is judged. */
-const rewriting = (change: (right: Encoded, rows: Rows) => Effect.Effect<Rows, unknown>): Mistake => (right) => {
-  const changed = (rows: Rows) => Effect.orDie(change(right, rows))
-  return {
-    ...right,
-    commit: (group) => Effect.flatMap(Effect.forEach(group, changed), (rows) => right.commit(rows)),
-    commitWith: (rows, alongside) => Effect.flatMap(changed(rows), (other) => right.commitWith(other, alongside))
-  }
-}
-
-/** Answers otherwise than it did. */
-const answering =
-  (say: (right: Encoded, outcome: Outcome, rows: Rows) => Effect.Effect<Outcome>): Mistake => (right) => ({
-    ...right,
-    commit: (group) =>
-      Effect.flatMap(
-        right.commit(group),
-        (outcomes) => Effect.forEach(outcomes, (outcome, i) => say(right, outcome, group[i]!))
-      ),
-    commitWith: (rows, alongside) =>
-      Effect.flatMap(right.commitWith(rows, alongside), (outcome) => say(right, outcome, rows))
-  })
+import { answering, type Mistake, rewriting } from "./mistake.js"
+import { storewide } from "./naiveStorewide.js"
 
 const insertOrIgnore = (right: Encoded, rows: Rows, known: ReadonlySet<string>): Effect.Effect<Outcome> =>
   Effect.orDie(Effect.map(
@@ -52,10 +29,13 @@ const insertOrIgnore = (right: Encoded, rows: Rows, known: ReadonlySet<string>):
 const isTerminal = (right: Encoded, runtimeId: string, inputId: string) =>
   Effect.map(Effect.orDie(right.readInput(runtimeId, inputId)), (row) => row !== null && row.outcome !== null)
 
+const takesRuntime = (name: string) =>
+  name.startsWith("read") && !/Cell|Runtimes|Pending|Due|ReadyAt|Deposits|AllDead|Version/.test(name)
+
 const lowerCased = (right: Encoded): Encoded => ({
   ...right,
   ...Object.fromEntries(
-    Object.entries(right).filter(([name]) => name.startsWith("read") && !/Cell|Runtimes|Pending/.test(name)).map(
+    Object.entries(right).filter(([name]) => takesRuntime(name)).map(
       ([name, read]) => [
         name,
         (runtimeId: string, ...rest: ReadonlyArray<unknown>) =>
@@ -264,7 +244,8 @@ export const mistakes = {
                 boundary: null,
                 notes: [],
                 events: [],
-                ops: undefined
+                ops: undefined,
+                deposits: []
               },
               undefined
             ])))
@@ -324,7 +305,10 @@ export const mistakes = {
     readInputs: (runtimeId, page) => right.readInputs(runtimeId, { ...page, limit: 1_000_000 }),
     readMessages: (runtimeId, start) => right.readMessages(runtimeId, start, 1_000_000),
     readRuntimes: (after) => right.readRuntimes(after, 1_000_000),
-    readPending: (after) => right.readPending(after, 1_000_000)
+    readPending: (after) => right.readPending(after, 1_000_000),
+    readDue: (after, until) => right.readDue(after, until, 1_000_000),
+    readAllDead: (after) => right.readAllDead(after, 1_000_000),
+    readDeposits: (page) => right.readDeposits({ ...page, limit: 1_000_000 })
   }),
 
   "lists the accepts of ended inputs twice": (right) => ({
@@ -434,7 +418,9 @@ export const mistakes = {
       ...rows,
       inserts: rows.inserts.map((row) => ({ ...row, payload: row.payload.replace(/[^\x00-\xff]/g, "?") }))
     })
-  )
+  ),
+
+  ...storewide
 } satisfies { readonly [Name in string]: Mistake }
 
 export const naive = (...chosen: ReadonlyArray<keyof typeof mistakes>): Layer.Layer<RuntimeStore> =>

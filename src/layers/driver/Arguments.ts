@@ -1,14 +1,39 @@
 /** What a command's arguments must be, said before the driver sees them: a typed refusal, and nothing written. */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
 import { InvalidInput } from "../../schema/DriverError.js"
-import { isStorable, type RuntimeId } from "../../schema/Ids.js"
+import { isStorable, RuntimeId } from "../../schema/Ids.js"
 import type { Failure } from "../../schema/InputState.js"
 import { canonical, type Json } from "../../schema/Json.js"
 import type { Limits } from "../../schema/Limits.js"
 import type { Note } from "../../schema/Run.js"
 
 const TIME_MAX = 8.64e15
+
+const decodeRuntimeId = Schema.decodeUnknownEither(RuntimeId)
+
+/** A runtime's name, checked. */
+export const runtimeIdOf = (
+  { idLengthMax }: Pick<Limits, "idLengthMax">,
+  name: string
+): Either.Either<RuntimeId, InvalidInput> => {
+  if (name.length > idLengthMax) {
+    return Either.left(
+      new InvalidInput({
+        runtimeId: `${name.slice(0, 32)}...`,
+        field: "runtimeId",
+        problem: `is ${name.length} characters long; at most ${idLengthMax} are taken`
+      })
+    )
+  }
+  return Either.mapLeft(decodeRuntimeId(name), () =>
+    new InvalidInput({
+      runtimeId: JSON.stringify(name.slice(0, 32)),
+      field: "runtimeId",
+      problem: "must be non-empty, well-formed Unicode without NUL"
+    }))
+}
 
 export class Arguments {
   constructor(private readonly runtimeId: RuntimeId, private readonly limits: Limits) {}

@@ -6,6 +6,7 @@ import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,10 +16,11 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
+import * as Tracer from "effect/Tracer"
 import type { Known } from "../../core/Accept.js"
 import * as Commit from "../../core/Commit.js"
 import type { Outcome, Refusal } from "../../core/Rows.js"
-import type { DriverState } from "../../core/State.js"
+import * as State from "../../core/State.js"
 import type { Decide } from "../../core/Step.js"
 import { OwnershipLost } from "../../schema/DriverError.js"
 import type { IdempotencyKey, InputId, RuntimeId, Stamp } from "../../schema/Ids.js"
@@ -44,7 +46,7 @@ export interface Ask<A, E> {
   /** Ids and keys that the store has to be asked about; read once for all commands of a fold. */
   readonly lookup?: { readonly ids: ReadonlyArray<InputId>; readonly keys: ReadonlyArray<IdempotencyKey> }
   /** Reads what only this command needs. Commands with it are not folded with others. */
-  readonly prepare?: (state: DriverState) => Effect.Effect<Decide<A, E>, E>
+  readonly prepare?: (state: State.DriverState) => Effect.Effect<Decide<A, E>, E>
   readonly decide?: (known: ReadonlyArray<Known>) => Decide<A, E>
   /** Commits in another way: with an effect in the same transaction. */
   readonly persist?: (commit: Commit.Commit) => Effect.Effect<Outcome, CommitError | StoreClosed | E>
@@ -53,12 +55,15 @@ export interface Ask<A, E> {
   /** Replaces memory altogether: recovery. */
   readonly replace?: (
     isLost: boolean
-  ) => Effect.Effect<readonly [state: DriverState, reply: A, signal: WakeSignal], E>
+  ) => Effect.Effect<readonly [state: State.DriverState, reply: A, signal: WakeSignal], E>
   /** Goes ahead when another owner has taken the runtime. */
   readonly whenLost?: boolean
 }
 
-type AnyAsk = Ask<unknown, unknown>
+/** An ask in line, with the span that it was made in: the worker has none of its own. */
+interface AnyAsk extends Ask<unknown, unknown> {
+  readonly askedBy?: Tracer.AnySpan
+}
 /** What a caller goes on with. */
 type Answer = Effect.Effect<unknown, unknown>
 type Gathered =
@@ -66,11 +71,19 @@ type Gathered =
   | { readonly ask: AnyAsk; readonly decide: undefined; readonly failed: Answer }
 
 interface Round {
-  readonly before: DriverState
+  readonly before: State.DriverState
   readonly now: number
   readonly asks: ReadonlyArray<Gathered>
   readonly known: ReadonlyArray<Known>
 }
+
+const inLine = <A, E>(ask: Ask<A, E>, context: Context.Context<never>): AnyAsk => {
+  const span = Context.getOption(context, Tracer.ParentSpan)
+  return (Option.isSome(span) ? { ...ask, askedBy: span.value } : ask) as unknown as AnyAsk
+}
+
+const askedBy = (asks: ReadonlyArray<Gathered>): ReadonlyArray<Tracer.AnySpan> =>
+  asks.flatMap(({ ask }) => ask.askedBy === undefined ? [] : [ask.askedBy])
 
 const alone = (ask: AnyAsk): boolean =>
   ask.prepare !== undefined || ask.persist !== undefined || ask.replace !== undefined
@@ -80,7 +93,7 @@ export class Cell {
   private readonly batcher: Batcher<AnyAsk, unknown, unknown>
   private signal: WakeSignal
 
-  constructor(readonly runtimeId: RuntimeId, private readonly env: Env, state: DriverState, signal: WakeSignal) {
+  constructor(readonly runtimeId: RuntimeId, private readonly env: Env, state: State.DriverState, signal: WakeSignal) {
     this.mode = Ref.unsafeMake<Mode>({ _tag: "Ready", state })
     this.signal = signal
     this.batcher = new Batcher<AnyAsk, unknown, unknown>({
@@ -95,8 +108,38 @@ export class Cell {
   }
 
   /** The state that readers see: committed, if old (I4). */
-  get state(): Effect.Effect<DriverState> {
+  get state(): Effect.Effect<State.DriverState> {
     return Effect.map(Ref.get(this.mode), seen)
+  }
+
+  /**
+   * Whether memory holds nothing that the rows do not: no command, no doubt, no run, and no input that ends with the
+   * process.
+   */
+  get isIdle(): Effect.Effect<boolean> {
+    return Effect.map(
+      Ref.get(this.mode),
+      (mode) =>
+        mode._tag === "Ready" && mode.state.run === null && this.batcher.isIdle && !State.hasEphemeral(mode.state)
+    )
+  }
+
+  /** The state in which what has become ready stands in its line. */
+  private get current(): Effect.Effect<State.DriverState> {
+    return Effect.zipWith(this.state, Clock.currentTimeMillis, State.promote)
+  }
+
+  private steersOf(current: State.DriverState): number {
+    return State.steers(current, this.env.limits.batchInputsMax).length
+  }
+
+  /** How many steers the open run's next checkpoint hands over. */
+  get steers(): Effect.Effect<number> {
+    return Effect.map(this.current, (state) => this.steersOf(state))
+  }
+
+  get announce(): Effect.Effect<void> {
+    return this.publish(this.signal)
   }
 
   get takeSignal(): Effect.Effect<WakeSignal> {
@@ -114,7 +157,9 @@ export class Cell {
         const refusal = this.unavailable(mode, ask)
         return refusal === undefined
           // The worker answers each ask with what its own `decide` replied.
-          ? this.batcher.submit(ask as unknown as AnyAsk) as Effect.Effect<A, E | CommandError>
+          ? Effect.contextWithEffect((context: Context.Context<never>) =>
+            this.batcher.submit(inLine(ask, context)) as Effect.Effect<A, E | CommandError>
+          )
           : Effect.fail(refusal)
       })
     })
@@ -162,14 +207,16 @@ export class Cell {
       // The claim may have happened: then what memory holds is nobody's any more.
       const unknown = Chunk.some(Cause.failures(exit.cause), (error) => error instanceof CommitUnknown)
       return Effect.as(
-        unknown ? Ref.set(this.mode, { _tag: "Lost", state: before, by: null }) : Effect.void,
+        unknown
+          ? Effect.zipRight(Ref.set(this.mode, { _tag: "Lost", state: before, by: null }), this.publish("none"))
+          : Effect.void,
         exit
       )
     })
   }
 
   /** One look into the store for all that memory lacks. */
-  private gather(before: DriverState, batch: ReadonlyArray<AnyAsk>): Effect.Effect<Round> {
+  private gather(before: State.DriverState, batch: ReadonlyArray<AnyAsk>): Effect.Effect<Round> {
     const lookups = batch.flatMap((ask) => ask.lookup === undefined ? [] : [ask.lookup])
     const read: Effect.Effect<ReadonlyArray<Known>, ReadFailed> = lookups.length === 0
       ? Effect.succeed([])
@@ -203,7 +250,7 @@ export class Cell {
       signal: "none",
       answers: []
     }
-    const persist = asks[0]?.ask.persist ?? this.env.store.commit
+    const persist = asks[0]?.ask.persist ?? ((commit: Commit.Commit) => this.env.store.commit(commit, askedBy(asks)))
     return Effect.flatMap(
       withCheckpoint(this.mode, before, (stamp) => folded = foldAll(round, stamp), persist),
       (settled): Effect.Effect<ReadonlyArray<Answer>> => {
@@ -226,7 +273,8 @@ export class Cell {
           case "Refused": {
             const { by } = settled
             if (by._tag !== "KnownInput") {
-              return Effect.succeed(asks.map(({ ask }) => this.refusal(ask, folded.commit, by)))
+              const refused = asks.map(({ ask }) => this.refusal(ask, folded.commit, by))
+              return Effect.as(by._tag === "StaleFence" ? this.publish("none") : Effect.void, refused)
             }
             const news = by.known.filter((one) => !known.some((other) => other.inputId === one.inputId))
             // The unique index knows better than what was gathered: everything is decided again with that.
@@ -276,7 +324,13 @@ export class Cell {
       Effect.matchCauseEffect({
         // Nobody will know any more, or another owner does: only taking the runtime anew leads on.
         onFailure: (cause): Effect.Effect<Resolution> =>
-          Effect.as(Ref.set(this.mode, { _tag: "Lost", state: before, by: ownerOf(cause) }), "lost"),
+          Effect.as(
+            Effect.zipRight(
+              Ref.set(this.mode, { _tag: "Lost", state: before, by: ownerOf(cause) }),
+              this.publish("none")
+            ),
+            "lost"
+          ),
         onSuccess: (committed): Effect.Effect<Resolution> =>
           Effect.as(
             Effect.zipRight(
@@ -307,10 +361,18 @@ export class Cell {
     )
   }
 
+  /** After every commit, and when the runtime was lost. */
   private publish(signal: WakeSignal): Effect.Effect<void> {
-    return Effect.sync(() => {
+    return Effect.zipWith(Ref.get(this.mode), this.current, (mode, state) => {
       this.signal = strongest(this.signal, signal)
-      this.env.doorbell.ring(this.runtimeId)
+      this.env.announce({
+        runtimeId: this.runtimeId,
+        signal,
+        runId: state.run?.id ?? null,
+        steers: this.steersOf(state),
+        nextReadyAt: State.nextReadyAt(state),
+        lost: mode._tag === "Lost" ? new OwnershipLost({ runtimeId: this.runtimeId, by: mode.by }) : null
+      })
     })
   }
 }

@@ -1,11 +1,10 @@
 /** The driver's commands and queries over its cell. A class, since a process may have thousands of them. */
-import * as Chunk from "effect/Chunk"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
-import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import * as Stream from "effect/Stream"
+import type * as Tracer from "effect/Tracer"
 import * as Accept from "../../core/Accept.js"
 import * as Boundary from "../../core/Boundary.js"
 import * as Close from "../../core/Close.js"
@@ -22,17 +21,27 @@ import type { AcceptOutcome, RecoveryReport } from "../../schema/Report.js"
 import type { RunEvent } from "../../schema/Run.js"
 import type { SessionDelta, SessionHead } from "../../schema/Session.js"
 import type { ReadFailed } from "../../schema/StoreError.js"
-import type { BoundaryError, BoundaryOptions, BoundaryOutcome, Service, SessionError } from "../../services/Driver.js"
+import type {
+  BoundaryError,
+  BoundaryOptions,
+  BoundaryOutcome,
+  Service,
+  SessionError,
+  StageOptions
+} from "../../services/Driver.js"
 import * as Metrics from "../../services/Metrics.js"
+import type { StoredDeposit } from "../../services/RuntimeStore.js"
+import * as Spans from "../../services/Spans.js"
 import { Arguments } from "./Arguments.js"
 import { type Ask, Cell } from "./Cell.js"
 import * as Deltas from "./Deltas.js"
 import type { Env } from "./Env.js"
+import * as Events from "./Events.js"
 import * as Intake from "./Intake.js"
+import * as Outgoing from "./Outgoing.js"
 import { recover, type Recovered, recycle, type Taking } from "./Recovery.js"
+import * as Redrive from "./Redrive.js"
 import * as Runs from "./Runs.js"
-
-const EVENTS_PAGE = 256
 
 export class DriverLive implements Service {
   private readonly cell: Cell
@@ -54,9 +63,19 @@ export class DriverLive implements Service {
   }
 
   accept(draft: Draft) {
+    return Effect.useSpan("Driver.accept", {
+      captureStackTrace: false,
+      attributes: { "burrow.runtime.id": this.runtimeId, "burrow.input.kind": draft._tag }
+    }, (span) => Effect.withParentSpan(this.acceptIn(span, draft), span))
+  }
+
+  private acceptIn(span: Tracer.Span, draft: Draft) {
     return Intake.take(this.env, this.runtimeId, draft).pipe(
       Effect.flatMap(({ idGiven, ...command }) => {
         const { id, idempotencyKey } = command.input.header
+        span.attribute("burrow.input.id", id)
+        // It comes from elsewhere: out of another run's outbox, or by a caller's own word.
+        if (draft.header?.trace !== undefined) span.addLinks(Spans.linksTo([command.input]))
         const ask: Ask<AcceptOutcome, Accept.AcceptRefusal | ReadFailed> = {
           name: "accept",
           decide: (known) => Accept.accept(command, this.env.limits, known),
@@ -67,24 +86,36 @@ export class DriverLive implements Service {
         }
         return this.cell.submit(ask)
       }),
-      Effect.tap((outcome) => Metric.increment(Metric.tagged(Metrics.accepts, "outcome", outcome._tag))),
-      Effect.withSpan("Driver.accept", {
-        captureStackTrace: false,
-        attributes: { "burrow.runtime.id": this.runtimeId, "burrow.input.kind": draft._tag }
+      Effect.map((outcome) => {
+        if (outcome._tag === "deduplicated") span.attribute("burrow.input.id", outcome.existing)
+        span.attribute("burrow.outcome", outcome._tag)
+        Metrics.accepted(outcome)
+        return outcome
       })
     )
   }
 
-  stage(options: { readonly missingBlob?: "fail" | "placeholder" } = {}) {
-    const { missingBlob = "fail" } = options
+  admit({ body, inputId }: StoredDeposit) {
+    return Effect.flatMap(body, (stored) => Intake.open(this.env, this.runtimeId, inputId, stored)).pipe(
+      Effect.flatMap((input) => this.accept(input))
+    )
+  }
+
+  stage({ attemptsMax, missingBlob = "fail", ...which }: StageOptions = {}) {
+    const limits = this.limitsOf(attemptsMax)
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(this, function*() {
         const runId = (yield* this.env.ids.next) as RunId
         const batchId = (yield* this.env.ids.next) as BatchId
         // A run that its caller never hears of is nobody's: it goes back. That it was not opened is answer enough.
         const giveBack = Effect.ignore(this.giveBack({ runId }))
-        const reply = yield* restore(this.command("stage", Stage.stage({ runId, batchId }, this.env.limits))).pipe(
+        const reply = yield* restore(this.command("stage", Stage.stage({ ...which, runId, batchId }, limits))).pipe(
           Effect.onInterrupt(() => giveBack)
+        )
+        yield* Effect.annotateCurrentSpan(
+          reply._tag === "nothing"
+            ? { "burrow.outcome": reply._tag }
+            : { "burrow.outcome": reply._tag, "burrow.run.id": runId, "burrow.attempt": reply.attempt }
         )
         if (reply._tag === "nothing") {
           return { ...reply, nextReadyAt: Option.fromNullable(reply.nextReadyAt) }
@@ -98,6 +129,11 @@ export class DriverLive implements Service {
     ).pipe(
       Effect.withSpan("Driver.stage", { captureStackTrace: false, attributes: { "burrow.runtime.id": this.runtimeId } })
     )
+  }
+
+  private limitsOf(attemptsMax = this.env.limits.attemptsMax) {
+    // Nobody is given up who was never tried.
+    return { ...this.env.limits, attemptsMax: Math.max(1, attemptsMax) }
   }
 
   checkpoint<E, R>(options: BoundaryOptions<E, R>) {
@@ -116,13 +152,14 @@ export class DriverLive implements Service {
     kind: Boundary.Kind,
     options: BoundaryOptions<E, R> & { readonly result?: Json }
   ): Effect.Effect<BoundaryOutcome, BoundaryError | E, R> {
-    const { alongside, notes = [], runId } = options
+    const { alongside, notes = [], outbox = [], runId } = options
     return Effect.gen(this, function*() {
       const taken = yield* Deltas.take(this.env, this.runtimeId, options.delta)
       const result = options.result === undefined
         ? null
         : yield* this.args.json("result", options.result, this.env.limits.resultBytesMax)
       yield* this.args.notes(notes)
+      const deposits = yield* Outgoing.takeAll(this.env, this.runtimeId, outbox)
       const sessionId = (yield* this.env.ids.next) as SessionId
       const context = yield* Effect.context<R>()
       const ask: Ask<Boundary.BoundaryReply, BoundaryError | E> = {
@@ -134,7 +171,7 @@ export class DriverLive implements Service {
             const delta = facts.receipt === null
               ? yield* Deltas.gather(this.env, state, taken)
               : Deltas.asSaid(taken)
-            const command = { kind, runId, delta, sessionId, result, notes }
+            const command = { kind, runId, delta, sessionId, result, notes, deposits }
             return Boundary.boundary(
               options.after === undefined ? command : { ...command, after: options.after },
               facts,
@@ -149,6 +186,12 @@ export class DriverLive implements Service {
       const steers = reply.delivered.length === 0
         ? []
         : yield* Runs.openInputs(this.env, this.runtimeId, reply.delivered, "placeholder")
+      yield* Effect.annotateCurrentSpan("burrow.outcome", reply.alreadyApplied ? "already_applied" : "committed")
+      const handedOver = Arr.getRights(steers.map(({ input }) => input))
+      if (handedOver.length > 0) {
+        yield* Effect.annotateCurrentSpan("burrow.input.id", Spans.idsOf(handedOver))
+        yield* Effect.linkSpanCurrent(Spans.linksTo(handedOver))
+      }
       return {
         receipt: reply.receipt,
         alreadyApplied: reply.alreadyApplied,
@@ -163,8 +206,8 @@ export class DriverLive implements Service {
     )
   }
 
-  private close(name: string, command: Close.CloseCommand) {
-    return this.command(name, Close.close(command, this.env.limits)).pipe(
+  private close(name: string, command: Close.CloseCommand, attemptsMax?: number) {
+    return this.command(name, Close.close(command, this.limitsOf(attemptsMax))).pipe(
       Effect.withSpan("Driver.close", {
         captureStackTrace: false,
         attributes: { "burrow.runtime.id": this.runtimeId, "burrow.run.id": command.runId, "burrow.outcome": name }
@@ -172,11 +215,34 @@ export class DriverLive implements Service {
     )
   }
 
-  fail({ failure, recoverable = true, runId, ...options }: Parameters<Service["fail"]>[0]) {
+  fail({ attemptsMax, failure, recoverable = true, runId, ...options }: Parameters<Service["fail"]>[0]) {
     return Effect.flatMap(
       this.args.time("visibleAt", options.visibleAt),
       (visibleAt) =>
-        this.close("fail", { _tag: "fail", runId, failure: this.args.failure(failure), recoverable, visibleAt })
+        this.close(
+          "fail",
+          { _tag: "fail", runId, failure: this.args.failure(failure), recoverable, visibleAt },
+          attemptsMax
+        )
+    )
+  }
+
+  uncharge({ runId }: Parameters<Service["uncharge"]>[0]) {
+    return this.command("uncharge", Close.uncharge(runId))
+  }
+
+  settle({ runId }: Parameters<Service["settle"]>[0]) {
+    return this.close("settle", { _tag: "settle", runId })
+  }
+
+  cancelInput({ inputId, reason }: Parameters<Service["cancelInput"]>[0]) {
+    return this.command("cancelInput", Close.cancelInput({ inputId, reason: this.args.text(reason) }, this.env.limits))
+  }
+
+  redrive(inputId: InputId) {
+    return Effect.flatMap(
+      Redrive.draft(this.env, this.runtimeId, inputId),
+      (draft) => this.accept(draft)
     )
   }
 
@@ -396,6 +462,19 @@ export class DriverLive implements Service {
     return Effect.map(this.cell.state, (state) => state.silentIntents)
   }
 
+  get steers() {
+    return this.cell.steers
+  }
+
+  /** What was found when it was opened may ask for a loop. */
+  get announce() {
+    return this.cell.announce
+  }
+
+  get isForgettable() {
+    return this.cell.isIdle
+  }
+
   get openRun() {
     return Effect.map(this.cell.state, (state) => Option.fromNullable(state.run))
   }
@@ -429,26 +508,6 @@ export class DriverLive implements Service {
   }
 
   events({ after = 0 }: { readonly after?: number } = {}) {
-    const read = (cursor: number) => this.env.store.loadEvents(this.runtimeId, { after: cursor, limit: EVENTS_PAGE })
-    const next = (cursor: number): ReturnType<typeof read> =>
-      Effect.flatMap(read(cursor), (page) =>
-        page.length > 0 ? Effect.succeed(page) : Effect.flatMap(
-          // Subscribe first, then look again: what is committed in between rings.
-          this.env.doorbell.subscribe(this.runtimeId),
-          (rung) =>
-            Effect.flatMap(read(cursor), (again) =>
-              again.length > 0 ? Effect.succeed(again) : Effect.zipRight(
-                rung,
-                Effect.suspend(() => next(cursor))
-              ))
-        ))
-    return Stream.unfoldChunkEffect(
-      after,
-      (cursor) =>
-        Effect.map(
-          next(cursor),
-          (page) => Option.some([Chunk.unsafeFromArray(page), page[page.length - 1]!.number] as const)
-        )
-    )
+    return Events.events(this.env, this.runtimeId, after)
   }
 }

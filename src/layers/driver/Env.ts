@@ -5,9 +5,9 @@ import type { Limits } from "../../schema/Limits.js"
 import type { Fork } from "../../services/Batcher.js"
 import type { BlobStore } from "../../services/BlobStore.js"
 import type { Digest } from "../../services/Digest.js"
+import type { Notice } from "../../services/Driver.js"
 import type { IdGenerator } from "../../services/IdGenerator.js"
 import type { RuntimeStore } from "../../services/RuntimeStore.js"
-import type { Doorbell } from "./Doorbell.js"
 
 export interface Env {
   readonly store: Context.Tag.Service<RuntimeStore>
@@ -17,5 +17,6 @@ export interface Env {
   readonly limits: Limits
   readonly inDoubt: InDoubt
   readonly fork: Fork
-  readonly doorbell: Doorbell
+  /** Tells those who listen what a driver has committed or lost. */
+  readonly announce: (notice: Notice) => void
 }

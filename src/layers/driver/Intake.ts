@@ -5,6 +5,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import type { AcceptCommand } from "../../core/Accept.js"
 import { validate } from "../../core/Admission.js"
 import { blobId, payloadDigest } from "../../core/Digests.js"
@@ -12,7 +13,7 @@ import type { BlobError } from "../../schema/BlobError.js"
 import { InputTooLarge, InvalidInput } from "../../schema/DriverError.js"
 import type { Malformed } from "../../schema/Envelope.js"
 import type { InputId, RuntimeId } from "../../schema/Ids.js"
-import { contentOf, type Draft, type Header, type Input, withContent } from "../../schema/Input.js"
+import { contentOf, type Draft, type Header, type Input, type TraceContext, withContent } from "../../schema/Input.js"
 import { canonical, type NotCanonical } from "../../schema/Json.js"
 import type { RecordCorrupt, SchemaFromTheFuture } from "../../schema/StoreError.js"
 import { BlobStore } from "../../services/BlobStore.js"
@@ -23,13 +24,16 @@ import type { Env } from "./Env.js"
 
 const PAYLOAD_MEDIA_TYPE = "application/vnd.effect-burrow.input+json"
 
+/** What it takes to check an input and to make its bytes durable. */
+export type Needs = Pick<Env, "blobs" | "sha256" | "ids" | "limits">
+
 export interface Taken extends AcceptCommand {
   /** The caller chose the id, so it may be known already. */
   readonly idGiven: boolean
 }
 
 export const take = (
-  env: Env,
+  env: Needs,
   runtimeId: RuntimeId,
   draft: Draft
 ): Effect.Effect<Taken, InvalidInput | InputTooLarge | BlobError> =>
@@ -62,7 +66,7 @@ export const take = (
   })
 
 /** What the input will be in its row: large blocks by the names that the blob store will give them. */
-const refer = (env: Env, input: Input): Input => {
+const refer = (env: Needs, input: Input): Input => {
   const content = contentOf(input)
   const large = InputBlobs.isLarge(env.limits.blockInlineBytesMax)
   if (!content.some(large)) return input
@@ -96,7 +100,7 @@ const noJson =
     invalid(path, `is ${kind}, which has no JSON form`)
 
 /** The whole body as a blob; the row keeps its name. */
-const asBlob = (env: Env, payload: string): Effect.Effect<string, BlobError | InvalidInput> =>
+const asBlob = (env: Needs, payload: string): Effect.Effect<string, BlobError | InvalidInput> =>
   Effect.flatMap(
     env.blobs.put(new TextEncoder().encode(payload), PAYLOAD_MEDIA_TYPE),
     (blobId) =>
@@ -130,11 +134,13 @@ export const hydrate = (
   InputBlobs.hydrate(input, { missing }).pipe(Effect.provideService(BlobStore, env.blobs))
 
 /** Continuations are the runtime talking to itself; everything else is meant to be seen. */
-const complete = (env: Env, draft: Draft): Effect.Effect<Input> =>
+const complete = (env: Needs, draft: Draft): Effect.Effect<Input> =>
   Effect.gen(function*() {
     const given = draft.header ?? {}
     const inward = draft._tag === "continuation"
+    const trace = given.trace ?? (yield* currentTrace)
     const header: Header = {
+      ...(trace && { trace }),
       origin: inward ? { _tag: "system" } : { _tag: "operator" },
       durability: "durable",
       visibility: { transcript: !inward, operator: !inward },
@@ -146,8 +152,16 @@ const complete = (env: Env, draft: Draft): Effect.Effect<Input> =>
     return { ...draft, header } as Input
   })
 
+const currentTrace: Effect.Effect<TraceContext | undefined> = Effect.map(
+  Effect.option(Effect.currentPropagatedSpan),
+  Option.match({
+    onNone: () => undefined,
+    onSome: ({ sampled, spanId, traceId }) => ({ traceId, spanId, sampled })
+  })
+)
+
 const checkKeys = (
-  env: Env,
+  env: Needs,
   header: Header,
   invalid: (field: string, problem: string) => InvalidInput
 ): Effect.Effect<void, InvalidInput> => {

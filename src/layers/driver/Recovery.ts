@@ -55,7 +55,12 @@ export const recover = (
 ): Effect.Effect<Recovered<RecoveryReport>, CommitError | LoadError> =>
   take(env, runtimeId, (found, stamp, now) => recovered(env, runtimeId, found, stamp, now, taking)).pipe(
     Effect.map(({ reply, signal, state }) => ({ state, signal, report: reply, recovery: reply })),
-    Effect.withSpan("Driver.recover", { captureStackTrace: false, attributes: { "burrow.runtime.id": runtimeId } })
+    Effect.withSpan("Driver.recover", {
+      // In the driver's worker, or whoever opens it first: it is nobody's part.
+      root: true,
+      captureStackTrace: false,
+      attributes: { "burrow.runtime.id": runtimeId }
+    })
   )
 
 /** `recover`, and back to idle, in one commit. */

@@ -73,6 +73,7 @@ export const stagedRun = (
     reply.boundary,
     inputs.flatMap(({ input }) => Either.isRight(input) ? [input.right] : [])
   ),
+  afterLoss: reply.afterLoss,
   resume: Option.fromNullable(reply.resume),
   openTurns: reply.openTurns,
   session: Option.fromNullable(session)

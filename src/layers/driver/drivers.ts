@@ -1,24 +1,29 @@
-/** The table of a process's drivers: one for each runtime, opened once, however many ask at the same time. */
+/**
+ * The table of a process's drivers: one for each runtime, opened once, however many ask at the same time, and forgotten
+ * when nobody has used it for a while.
+ */
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Schema from "effect/Schema"
+import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
-import { InvalidInput } from "../../schema/DriverError.js"
-import { RuntimeId } from "../../schema/Ids.js"
+import { TooManyRuntimes } from "../../schema/DriverError.js"
+import type { RuntimeId } from "../../schema/Ids.js"
 import * as Limits from "../../schema/Limits.js"
 import { InsideTransaction, StoreClosed } from "../../schema/StoreError.js"
 import { makeFork } from "../../services/Batcher.js"
 import { BlobStore } from "../../services/BlobStore.js"
 import { Digest } from "../../services/Digest.js"
-import type { Drivers, InDoubtPolicy, OpenError, Service } from "../../services/Driver.js"
+import type { Drivers, InDoubtPolicy, Notice, OpenError } from "../../services/Driver.js"
 import { IdGenerator } from "../../services/IdGenerator.js"
+import * as Metrics from "../../services/Metrics.js"
 import { RuntimeStore } from "../../services/RuntimeStore.js"
-import { Doorbell } from "./Doorbell.js"
+import { runtimeIdOf } from "./Arguments.js"
 import { DriverLive } from "./DriverLive.js"
 import type { Env } from "./Env.js"
+import * as Outgoing from "./Outgoing.js"
 import { recover } from "./Recovery.js"
 
 /**
@@ -30,8 +35,6 @@ export interface Options {
   readonly inDoubt?: InDoubtPolicy
 }
 
-const decodeId = Schema.decodeUnknownEither(RuntimeId)
-
 export const make = (
   options: Options = {}
 ): Effect.Effect<
@@ -40,6 +43,7 @@ export const make = (
   RuntimeStore | BlobStore | Digest | IdGenerator | Scope.Scope
 > =>
   Effect.gen(function*() {
+    const listeners = new Set<(notice: Notice) => void>()
     const env: Env = {
       store: yield* RuntimeStore,
       blobs: yield* BlobStore,
@@ -48,62 +52,202 @@ export const make = (
       limits: { ...Limits.defaults, ...options.limits },
       inDoubt: options.inDoubt ?? "retry",
       fork: yield* makeFork,
-      doorbell: new Doorbell()
+      announce: (notice) => {
+        for (const listener of listeners) listener(notice)
+      }
     }
-    const table = new Map<RuntimeId, Deferred.Deferred<Service, OpenError>>()
-
-    /** Opened in the background: a caller that is interrupted takes no other's driver with it. */
-    const open = (runtimeId: RuntimeId, opened: Deferred.Deferred<Service, OpenError>): Effect.Effect<void> =>
-      recover(env, runtimeId, "anew").pipe(
-        Effect.map((recovered) => new DriverLive(runtimeId, env, recovered)),
-        Effect.onExit((exit) =>
-          Effect.zipRight(
-            // A failure is not remembered: the next caller tries again.
-            Effect.sync(() => exit._tag === "Failure" && table.delete(runtimeId)),
-            Exit.isInterrupted(exit) ? Deferred.fail(opened, closed(runtimeId)) : Deferred.done(opened, exit)
+    const table = new Table(env)
+    yield* Effect.addFinalizer(() => Effect.sync(() => Metrics.live(-table.ids.length)))
+    return {
+      get: (name) => Effect.uninterruptibleMask((restore) => Effect.map(table.open(name, restore), driverOf)),
+      lease: (name) =>
+        // Not `acquireRelease`, whose acquisition cannot be interrupted: an opening may take long.
+        Effect.uninterruptibleMask((restore) =>
+          Effect.map(
+            Effect.tap(table.open(name, restore), (lease) => Effect.addFinalizer(() => table.release(lease))),
+            driverOf
           )
         ),
-        Effect.exit,
-        Effect.asVoid
-      )
-
-    return {
-      get: (name) =>
-        Effect.gen(function*() {
-          const runtimeId = yield* parseId(env, name)
-          const existing = table.get(runtimeId)
-          const isOpen = existing !== undefined && (yield* Deferred.isDone(existing))
-          // To wait for an opening from within a transaction would be to wait for the connection one holds.
-          if (!isOpen && (yield* env.store.insideTransaction)) {
-            return yield* new InsideTransaction({ operation: `opening runtime ${runtimeId}` })
-          }
-          if (existing !== undefined) return yield* Deferred.await(existing)
-          if (env.fork.closed) return yield* closed(runtimeId)
-          const opened = Deferred.unsafeMake<Service, OpenError>(yield* Effect.fiberId)
-          table.set(runtimeId, opened)
-          env.fork(open(runtimeId, opened))
-          return yield* Deferred.await(opened)
-        })
+      store: env.store,
+      limits: env.limits,
+      post: (outgoing) => Outgoing.post(env, outgoing),
+      live: Effect.sync(() => table.ids),
+      isLive: (runtimeId) => Effect.sync(() => table.has(runtimeId)),
+      listen: (listener) =>
+        Effect.asVoid(Effect.acquireRelease(
+          // A registration of its own, also for one that is registered already.
+          Effect.sync(() => {
+            const registered = (notice: Notice) => listener(notice)
+            listeners.add(registered)
+            return registered
+          }),
+          (registered) => Effect.sync(() => listeners.delete(registered))
+        ))
     }
   })
 
-const closed = (runtimeId: RuntimeId) => new StoreClosed({ operation: `opening runtime ${runtimeId}` })
+interface Entry {
+  readonly runtimeId: RuntimeId
+  readonly opened: Deferred.Deferred<DriverLive, OpenError>
+  driver: DriverLive | undefined
+  /** Who uses it now. One that somebody has for good is never given back. */
+  uses: number
+  usedAt: number
+}
 
-const parseId = (env: Env, name: string): Either.Either<RuntimeId, InvalidInput> => {
-  const { idLengthMax } = env.limits
-  if (name.length > idLengthMax) {
-    return Either.left(
-      new InvalidInput({
-        runtimeId: `${name.slice(0, 32)}...`,
-        field: "runtimeId",
-        problem: `is ${name.length} characters long; at most ${idLengthMax} are taken`
-      })
+interface Lease extends Entry {
+  readonly driver: DriverLive
+}
+
+const driverOf = ({ driver }: Lease): DriverLive => driver
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+class Table {
+  /** In the order of last use: the first has been idle longest. */
+  private readonly entries = new Map<RuntimeId, Entry>()
+  private isSweeping = false
+
+  constructor(private readonly env: Env) {}
+
+  get ids(): ReadonlyArray<RuntimeId> {
+    return Array.from(this.entries.keys())
+  }
+
+  has(runtimeId: RuntimeId): boolean {
+    return this.entries.has(runtimeId)
+  }
+
+  /** Uninterruptible, but for the wait: who gets a lease has to give it back. */
+  open(name: string, restore: Restore): Effect.Effect<Lease, OpenError> {
+    return Effect.flatMap(
+      runtimeIdOf(this.env.limits, name),
+      (runtimeId) =>
+        Effect.flatMap(this.entryOf(runtimeId), (entry) =>
+          Effect.onError(
+            Effect.as(restore(Deferred.await(entry.opened)), entry as Lease),
+            () => this.release(entry)
+          ))
     )
   }
-  return Either.mapLeft(decodeId(name), () =>
-    new InvalidInput({
-      runtimeId: JSON.stringify(name.slice(0, 32)),
-      field: "runtimeId",
-      problem: "must be non-empty, well-formed Unicode without NUL"
+
+  /** An entry stays behind the ones that were used before it. */
+  release(entry: Entry): Effect.Effect<void> {
+    return Effect.map(Clock.currentTimeMillis, (now) => {
+      entry.uses--
+      entry.usedAt = now
+      if (this.entries.get(entry.runtimeId) !== entry) return
+      this.entries.delete(entry.runtimeId)
+      this.entries.set(entry.runtimeId, entry)
+      if (entry.uses === 0) this.startSweeping()
+    })
+  }
+
+  /** In use from the moment it is found: a fiber may be suspended between any two steps. */
+  private entryOf(runtimeId: RuntimeId): Effect.Effect<Entry, OpenError> {
+    return Effect.gen(this, function*() {
+      const live = this.entries.get(runtimeId)
+      if (live?.driver !== undefined) return used(live)
+      // To wait for an opening from within a transaction would be to wait for the connection one holds.
+      if (yield* this.env.store.insideTransaction) {
+        return yield* new InsideTransaction({ operation: `opening runtime ${runtimeId}` })
+      }
+      const usedAt = yield* Clock.currentTimeMillis
+      while (true) {
+        if (this.env.fork.closed) return yield* closed(runtimeId)
+        const existing = this.entries.get(runtimeId)
+        if (existing !== undefined) return used(existing)
+        if (this.entries.size < this.env.limits.runtimesLiveMax) return used(this.add(runtimeId, usedAt))
+        yield* this.makeRoom(runtimeId)
+      }
+    })
+  }
+
+  private add(runtimeId: RuntimeId, usedAt: number): Entry {
+    const opened = Deferred.unsafeMake<DriverLive, OpenError>(FiberId.none)
+    const entry: Entry = { runtimeId, opened, driver: undefined, uses: 0, usedAt }
+    this.entries.set(runtimeId, entry)
+    Metrics.live(1)
+    this.env.fork(this.fill(entry))
+    return entry
+  }
+
+  /** In the background: a caller that is interrupted takes no other's driver with it. */
+  private fill(entry: Entry): Effect.Effect<void> {
+    const { opened, runtimeId } = entry
+    return recover(this.env, runtimeId, "anew").pipe(
+      Effect.map((recovered) => entry.driver = new DriverLive(runtimeId, this.env, recovered)),
+      Effect.tap((driver) => driver.announce),
+      Effect.onExit((exit) =>
+        Effect.zipRight(
+          // A failure is not remembered: the next caller tries again.
+          Effect.sync(() => exit._tag === "Failure" && this.forget(entry)),
+          Exit.isInterrupted(exit) ? Deferred.fail(opened, closed(runtimeId)) : Deferred.done(opened, exit)
+        )
+      ),
+      Effect.exit,
+      Effect.asVoid
+    )
+  }
+
+  private forget(entry: Entry): void {
+    if (this.entries.get(entry.runtimeId) !== entry) return
+    this.entries.delete(entry.runtimeId)
+    Metrics.live(-1)
+  }
+
+  /** Decided and done in one step, so that nobody comes to use it in between. */
+  private forgetIfIdle(entry: Entry): Effect.Effect<boolean> {
+    return entry.driver === undefined || entry.uses > 0
+      ? Effect.succeed(false)
+      : Effect.map(entry.driver.isForgettable, (idle) => {
+        if (!idle || entry.uses > 0) return false
+        this.forget(entry)
+        return true
+      })
+  }
+
+  private makeRoom(runtimeId: RuntimeId): Effect.Effect<void, TooManyRuntimes> {
+    const { runtimesLiveMax } = this.env.limits
+    return Effect.gen(this, function*() {
+      for (const entry of this.entries.values()) {
+        if (yield* this.forgetIfIdle(entry)) return
+      }
+      return yield* new TooManyRuntimes({ runtimeId, runtimesLiveMax })
+    })
+  }
+
+  /** One fiber for all: most runtimes that were used once are idle at the same time. Without any there is no timer. */
+  private startSweeping(): void {
+    if (this.isSweeping) return
+    this.isSweeping = true
+    const { runtimeIdleMillis } = this.env.limits
+    this.env.fork(Effect.whileLoop({
+      while: () => this.isSweeping = this.hasUnused,
+      body: () => Effect.zipRight(Effect.sleep(Math.max(1, runtimeIdleMillis / 2)), this.sweep(runtimeIdleMillis)),
+      step: () => {}
     }))
+  }
+
+  private get hasUnused(): boolean {
+    for (const { uses } of this.entries.values()) if (uses === 0) return true
+    return false
+  }
+
+  private sweep(runtimeIdleMillis: number): Effect.Effect<void> {
+    return Effect.gen(this, function*() {
+      const now = yield* Clock.currentTimeMillis
+      for (const entry of this.entries.values()) {
+        if (now - entry.usedAt < runtimeIdleMillis) break
+        yield* this.forgetIfIdle(entry)
+      }
+    })
+  }
 }
+
+const used = (entry: Entry): Entry => {
+  entry.uses++
+  return entry
+}
+
+const closed = (runtimeId: RuntimeId) => new StoreClosed({ operation: `opening runtime ${runtimeId}` })

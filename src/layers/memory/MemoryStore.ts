@@ -7,7 +7,7 @@ import type { Outcome, Rows } from "../../core/Rows.js"
 import { ReadFailed, WriteFailed } from "../../schema/StoreError.js"
 import type { Encoded } from "../../services/RuntimeStoreEncoded.js"
 import { reads } from "./Reading.js"
-import { claim, copyBytes, load, put, remove, Tables, write } from "./Tables.js"
+import { claim, copyBytes, load, put, putDeposits, remove, Tables, write } from "./Tables.js"
 import * as Transactions from "./Transactions.js"
 
 const writeFailed = (operation: string) => (cause: Error): WriteFailed => new WriteFailed({ operation, cause })
@@ -15,7 +15,10 @@ const writeFailed = (operation: string) => (cause: Error): WriteFailed => new Wr
 const unexpected = (outcome: Outcome): Error =>
   new Error(`the store answered ${outcome._tag === "Refused" ? outcome.by._tag : outcome._tag}`)
 
-type Writes = Pick<Encoded, "commit" | "commitWith" | "recover" | "barrier" | "updateCell">
+type Writes = Pick<
+  Encoded,
+  "commit" | "commitWith" | "recover" | "barrier" | "updateCell" | "deposit" | "settleDeposits"
+>
 
 const writes = (transactions: Transactions.Transactions): Writes => ({
   commit: (group) =>
@@ -63,7 +66,19 @@ const writes = (transactions: Transactions.Transactions): Writes => ({
           })
         )
       )
-    )
+    ),
+  deposit: (deposits) =>
+    transactions.write("deposit", (tables, journal) => Either.right(putDeposits(journal, tables, deposits))),
+  settleDeposits: (settled) =>
+    transactions.write("settleDeposits", (tables, journal) => {
+      for (const { failure, no } of settled) {
+        const stored = tables.deposits.get(no)
+        if (stored === undefined) continue
+        if (failure === null) remove(journal, tables.deposits, no)
+        else put(journal, tables.deposits, no, { ...stored, failure })
+      }
+      return Either.right(undefined)
+    })
 })
 
 /** A fresh, empty store. Handles that share it share the value. */
@@ -83,6 +98,12 @@ export const make: Effect.Effect<Encoded> = Effect.gen(function*() {
     authorityKey: null,
     insideTransaction: transactions.inside,
     ...writes(transactions),
+    readVersion: Effect.succeed(0),
+    readDue: read("readDue", reads.readDue),
+    readNextReadyAt: read("readNextReadyAt", reads.readNextReadyAt),
+    readDeposit: read("readDeposit", reads.readDeposit),
+    readDeposits: read("readDeposits", reads.readDeposits),
+    readAllDead: read("readAllDead", reads.readAllDead),
     readCell: read("readCell", reads.readCell),
     readRuntime: read("readRuntime", reads.readRuntime),
     readRuntimes: read("readRuntimes", reads.readRuntimes),

@@ -5,12 +5,15 @@ import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import type { InputRow } from "../../core/Rows.js"
-import type { Encoded, Totals } from "../../services/RuntimeStoreEncoded.js"
+import type { Encoded, StoredDepositRow, Totals } from "../../services/RuntimeStoreEncoded.js"
 import { copyBytes, knownOf, type Ordered, receiptAt, type Runtime, type Tables } from "./Tables.js"
 
-type ReadName = {
-  [M in keyof Encoded]: M extends `read${string}` ? M : never
-}[keyof Encoded]
+type ReadName = Exclude<
+  {
+    [M in keyof Encoded]: M extends `read${string}` ? M : never
+  }[keyof Encoded],
+  "readVersion"
+>
 
 type Reads = {
   readonly [M in ReadName]: (
@@ -42,10 +45,51 @@ const inputOf = (runtime: Runtime, inputId: string | undefined): InputRow | null
   return head === undefined || payload === undefined ? null : { ...head, payload }
 }
 
-const isDead = (outcome: string | null | undefined): boolean => {
+const isDead = (runtime: Runtime, inputId: string): boolean => {
+  const head = runtime.inputs.get(inputId)?.row
+  if (head?.phase !== "abandoned") return false
+  const { outcome } = head
   const parsed = Either.getOrNull(Either.try(() => JSON.parse(outcome ?? "null") as unknown))
   return Predicate.isTagged(parsed, "abandoned") && Predicate.hasProperty(parsed, "reason") &&
     (Predicate.isTagged(parsed.reason, "max_attempts_exhausted") || Predicate.isTagged(parsed.reason, "failed"))
+}
+
+const allDead = (
+  tables: Tables,
+  after: { readonly runtimeId: string; readonly sequence: number } | null,
+  limit: number
+): ReadonlyArray<InputRow & { readonly runtimeId: string }> => {
+  const dead: Array<InputRow & { readonly runtimeId: string }> = []
+  const first = after === null ? undefined : tables.runtimes.get(after.runtimeId)
+  const walk = (runtimeId: string, runtime: Runtime, behind: number | null): void => {
+    for (const [, inputId] of runtime.admitted.after(behind)) {
+      if (dead.length >= limit) return
+      const input = isDead(runtime, inputId) ? inputOf(runtime, inputId) : null
+      if (input !== null) dead.push({ runtimeId, ...input })
+    }
+  }
+  if (after !== null && first !== undefined) walk(after.runtimeId, first, after.sequence)
+  for (const [runtimeId, runtime] of tables.runtimes.after(after?.runtimeId ?? null)) {
+    if (dead.length >= limit) break
+    walk(runtimeId, runtime, null)
+  }
+  return dead
+}
+
+const due = (
+  { ready }: Tables,
+  after: number,
+  until: number,
+  limit: number
+): ReadonlyArray<{ readonly runtimeId: string; readonly readyAt: number }> => {
+  const earliest = new Map<string, number>()
+  for (const [readyAt, inputs] of ready.after(after)) {
+    if (readyAt > until || earliest.size >= limit) break
+    for (const runtimeId of [...inputs.values()].sort()) {
+      if (!earliest.has(runtimeId) && earliest.size < limit) earliest.set(runtimeId, readyAt)
+    }
+  }
+  return Array.from(earliest, ([runtimeId, readyAt]) => ({ runtimeId, readyAt }))
 }
 
 /** `undefined` when the runtime waits for nothing. */
@@ -102,6 +146,21 @@ export const reads: Reads = {
       const readyAt = pendingOf(runtime)
       return readyAt === undefined ? undefined : { runtimeId, readyAt }
     }),
+  readDue: due,
+  readNextReadyAt: (tables, after) => {
+    for (const [readyAt] of tables.ready.after(after)) return readyAt
+    return null
+  },
+  readDeposit: ({ deposits }, runtimeId, inputId) => {
+    let found: StoredDepositRow | null = null
+    for (const [, row] of deposits.after(null)) {
+      if (row.runtimeId === runtimeId && row.inputId === inputId) found = row
+    }
+    return found
+  },
+  readDeposits: ({ deposits }, { after, limit, refused }) =>
+    page(deposits, after, limit, (row) => (row.failure !== null) === refused ? row : undefined),
+  readAllDead: allDead,
   readInput: (tables, runtimeId, inputId) => inputOf(tables.runtime(runtimeId), inputId),
   readInputByKey: (tables, runtimeId, key) => {
     const runtime = tables.runtime(runtimeId)
@@ -110,7 +169,7 @@ export const reads: Reads = {
   readInputs: (tables, runtimeId, { after, filter, limit }) => {
     const runtime = tables.runtime(runtimeId)
     return page(filter === "active" ? runtime.active : runtime.admitted, after, limit, (inputId) => {
-      const wanted = filter !== "dead" || isDead(runtime.inputs.get(inputId)?.row.outcome)
+      const wanted = filter !== "dead" || isDead(runtime, inputId)
       return wanted ? inputOf(runtime, inputId) ?? undefined : undefined
     })
   },

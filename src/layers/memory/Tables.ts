@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import { type Facts, judge } from "../../core/Guard.js"
 import type {
   BoundaryRow,
+  DepositRow,
   EventRow,
   HeadRow,
   InputHeadRow,
@@ -20,7 +21,7 @@ import type {
   SessionRows
 } from "../../core/Rows.js"
 import { committed } from "../../core/Rows.js"
-import type { Loaded, StoredRuntime } from "../../services/RuntimeStoreEncoded.js"
+import type { Loaded, StoredDepositRow, StoredRuntime } from "../../services/RuntimeStoreEncoded.js"
 
 /** Of the commit that wrote the row last. */
 interface Stamp {
@@ -103,6 +104,15 @@ export class Runtime {
 export class Tables {
   readonly runtimes = new Ordered<string, Runtime>()
   readonly cells = new Map<string, Uint8Array>()
+  /** Which runtimes have active inputs that get ready at a time, by the inputs' names. */
+  readonly ready = new Ordered<number, Map<string, string>>()
+  readonly deposits = new Ordered<number, StoredDepositRow>()
+  private lastDeposit = 0
+
+  /** Not a part of any transaction: one that is taken back has used up its numbers. */
+  nextDeposit(): number {
+    return ++this.lastDeposit
+  }
 
   /** An empty one, not yet in the table, when there is none. */
   runtime(runtimeId: string): Runtime {
@@ -247,6 +257,29 @@ const problemOf = (runtime: Runtime, { events, inserts, moves, notes }: Rows): s
   return undefined
 }
 
+/** Puts an input where the timer finds it, or takes it away. */
+const schedule = (
+  journal: Journal,
+  { ready }: Tables,
+  runtimeId: string,
+  before: InputHeadRow | undefined,
+  now: InputHeadRow
+): void => {
+  const name = `${now.sequence}/${runtimeId}`
+  const from = before?.readyAt ?? null
+  const to = now.outcome === null ? now.readyAt : null
+  if (from === to) return
+  const left = from === null ? undefined : ready.get(from)
+  if (from !== null && left !== undefined) {
+    remove(journal, left, name)
+    if (left.size === 0) remove(journal, ready, from)
+  }
+  if (to === null) return
+  const joined = ready.get(to) ?? new Map<string, string>()
+  if (joined.size === 0) put(journal, ready, to, joined)
+  put(journal, joined, name, runtimeId)
+}
+
 const insertInput = (journal: Journal, runtime: Runtime, { payload, ...row }: InputRow, stamp: Stamp): void => {
   put(journal, runtime.inputs, row.inputId, { row, stamp })
   put(journal, runtime.payloads, row.inputId, payload)
@@ -287,11 +320,26 @@ const writeSession = (journal: Journal, runtime: Runtime, session: SessionRows, 
   if (session.rewrite !== null) replaceTail(journal, runtime.rewrites, runtime.rewrites.length, [session.rewrite])
 }
 
-const writeAll = (journal: Journal, runtime: Runtime, rows: Rows): void => {
+export const putDeposits = (journal: Journal, tables: Tables, deposits: ReadonlyArray<DepositRow>): void => {
+  for (const { at, inputId, payload, runtimeId } of deposits) {
+    const no = tables.nextDeposit()
+    put(journal, tables.deposits, no, { no, runtimeId, inputId, at, payload, failure: null })
+  }
+}
+
+const writeAll = (journal: Journal, tables: Tables, runtime: Runtime, rows: Rows): void => {
   const stamp: Stamp = { epoch: rows.epoch, n: rows.n }
   if (rows.runtime !== null) assign(journal, runtime, "row", rowOf(rows.runtime, rows))
-  for (const insert of rows.inserts) insertInput(journal, runtime, insert, stamp)
-  for (const move of rows.moves) moveInput(journal, runtime, move, stamp)
+  for (const insert of rows.inserts) {
+    insertInput(journal, runtime, insert, stamp)
+    schedule(journal, tables, rows.runtimeId, undefined, insert)
+  }
+  for (const move of rows.moves) {
+    const before = runtime.inputs.get(move.inputId)?.row
+    moveInput(journal, runtime, move, stamp)
+    const now = runtime.inputs.get(move.inputId)?.row
+    if (now !== undefined) schedule(journal, tables, rows.runtimeId, before, now)
+  }
   if (rows.session !== null) writeSession(journal, runtime, rows.session, stamp)
   if (rows.boundary !== null) {
     const { after, digest, receipt, result, runId } = rows.boundary
@@ -304,6 +352,7 @@ const writeAll = (journal: Journal, runtime: Runtime, rows: Rows): void => {
   }
   for (const row of rows.events) put(journal, runtime.events, row.number, { row, stamp })
   if (rows.ops !== undefined) assign(journal, runtime, "ops", rows.ops)
+  putDeposits(journal, tables, rows.deposits)
 }
 
 const rowOf = (
@@ -334,7 +383,7 @@ export const write = (tables: Tables, rows: Rows, journal: Journal): Either.Eith
   if (known.length > 0) return Either.right({ _tag: "Refused", by: { _tag: "KnownInput", known } })
   const problem = problemOf(runtime, rows)
   if (problem !== undefined) return Either.left(new Error(`runtime ${rows.runtimeId}: ${problem}`))
-  writeAll(journal, runtime, rows)
+  writeAll(journal, tables, runtime, rows)
   return Either.right(committed)
 }
 

@@ -7,7 +7,14 @@ import type * as SqlError from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { EventRow, InputRow, MessageRow, NoteRow, SessionHeadRow } from "../../core/Rows.js"
 import type { ReadFailed } from "../../schema/StoreError.js"
-import type { Encoded, InputPage, StoredRuntime, Totals, Witness } from "../../services/RuntimeStoreEncoded.js"
+import type {
+  Encoded,
+  InputPage,
+  StoredDepositRow,
+  StoredRuntime,
+  Totals,
+  Witness
+} from "../../services/RuntimeStoreEncoded.js"
 import { bytesOf, knownOf } from "./SqlWrites.js"
 import type { Statements, Tuple } from "./Statements.js"
 import { atLeast, query, queryAll } from "./Statements.js"
@@ -46,6 +53,14 @@ export const make = (transactor: Transactor, statements: Statements): Reads => {
     "readPending",
     statements.pending
   )
+  const due = rows<{ readonly runtimeId: string; readonly readyAt: number }>("readDue", statements.due)
+  const nextReadyAt = row<{ readonly readyAt: number }>("readNextReadyAt", statements.nextReadyAt)
+  const version = row<{ readonly data_version: number }>("readVersion", statements.version)
+  const deposits = {
+    waiting: rows<StoredDepositRow>("readDeposits", statements.waitingDeposits),
+    refused: rows<StoredDepositRow>("readDeposits", statements.refusedDeposits)
+  }
+  const allDead = rows<InputRow & { readonly runtimeId: string }>("readAllDead", statements.allDead)
   const messages = rows<MessageRow>("readMessages", statements.messages)
   const ops = row<{ readonly snapshot: string }>("readOps", statements.ops)
   const rewrites = rows<{ readonly record: string }>("readRewrites", statements.rewrites)
@@ -60,6 +75,12 @@ export const make = (transactor: Transactor, statements: Statements): Reads => {
     readRuntime: row<StoredRuntime>("readRuntime", statements.runtime),
     readRuntimes: (after, limit) => runtimes(after ?? "", limitOf(limit)),
     readPending: (after, limit) => pending(after ?? "", limitOf(limit)),
+    readDue: (after, until, limit) => due(after, until, limitOf(limit)),
+    readNextReadyAt: (after) => Effect.map(nextReadyAt(after), (row) => row && row.readyAt),
+    readVersion: Effect.map(version(), (row) => row?.data_version ?? 0),
+    readDeposit: row<StoredDepositRow>("readDeposit", statements.deposit),
+    readDeposits: ({ after, limit, refused }) => (refused ? deposits.refused : deposits.waiting)(after, limitOf(limit)),
+    readAllDead: (after, limit) => allDead(after?.runtimeId ?? "", after?.sequence ?? 0, limitOf(limit)),
     readInput: row<InputRow>("readInput", statements.input),
     readInputByKey: row<InputRow>("readInputByKey", statements.inputByKey),
     readInputs: (runtimeId, { after, filter, limit }) => inputs[filter](runtimeId, after, limitOf(limit)),

@@ -15,7 +15,7 @@ import { committed } from "../../core/Rows.js"
 import { type CommitError, ReadFailed, WriteFailed } from "../../schema/StoreError.js"
 import type { Encoded, Loaded, StoredRuntime } from "../../services/RuntimeStoreEncoded.js"
 import * as SqlReads from "./SqlReads.js"
-import { bytesOf, callsOf, gather, knownOf, perform } from "./SqlWrites.js"
+import { bytesOf, callsOf, depositCalls, gather, knownOf, perform } from "./SqlWrites.js"
 import * as Statements from "./Statements.js"
 import { codeOf, commitError, type Transactor } from "./transact.js"
 
@@ -61,6 +61,18 @@ export const make = (transactor: Transactor, { authorityKey, name }: Options): E
           )
       ),
     updateCell: (cell, f) => updateCell(own, cell, f),
+    deposit: (deposits) => perforce(own, "deposit", depositCalls(statements, deposits)),
+    settleDeposits: (settled) =>
+      perforce(own, "settleDeposits", [
+        ...Statements.exactly(
+          statements.dropDeposits,
+          settled.flatMap(({ failure, no }) => failure === null ? [[no]] : [])
+        ),
+        ...Statements.exactly(
+          statements.refuseDeposits,
+          settled.flatMap(({ failure, no }) => failure === null ? [] : [[no, failure]])
+        )
+      ]),
     ...SqlReads.make(transactor, statements)
   }
 }
@@ -230,6 +242,17 @@ const recover = <A, E>(
     }
     return reply
   })
+
+/** Statements that ask nothing first, in one transaction. */
+const perforce = (
+  { transactor }: Own,
+  operation: string,
+  calls: ReadonlyArray<Statements.Call>
+): Effect.Effect<void, CommitError> =>
+  transactor.transact(
+    operation,
+    (connection) => Effect.mapError(perform(connection, calls), commitError(operation))
+  )
 
 const updateCell = <E, R>(
   { statements, transactor }: Own,

@@ -6,7 +6,7 @@ import type * as SqlConnection from "@effect/sql/SqlConnection"
 import * as SqlError from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Facts } from "../../core/Guard.js"
-import type { BoundaryRow, HeadRow, KnownRow, NoteRow, Rows, SessionHeadRow } from "../../core/Rows.js"
+import type { BoundaryRow, DepositRow, HeadRow, KnownRow, NoteRow, Rows, SessionHeadRow } from "../../core/Rows.js"
 import type { Call, Sized, Statements, Tuple } from "./Statements.js"
 import { atLeast, exactly, inputColumns, movedColumns, query, queryAll } from "./Statements.js"
 
@@ -184,9 +184,16 @@ export const callsOf = (statements: Statements, written: ReadonlyArray<Candidate
       statements.putOps,
       members.flatMap(({ no, rows: { ops } }) => typeof ops === "string" ? [[no, ops] as const] : [])
     ),
-    ...exactly(statements.dropOps, members.flatMap(({ no, rows: { ops } }) => ops === null ? [[no]] : []))
+    ...exactly(statements.dropOps, members.flatMap(({ no, rows: { ops } }) => ops === null ? [[no]] : [])),
+    ...depositCalls(statements, members.flatMap(({ rows }) => rows.deposits))
   ]
 }
+
+export const depositCalls = (statements: Statements, deposits: ReadonlyArray<DepositRow>): ReadonlyArray<Call> =>
+  exactly(
+    statements.insertDeposits,
+    deposits.map(({ at, inputId, payload, runtimeId }) => [runtimeId, inputId, at, payload])
+  )
 
 /** An UPDATE of several rows would take any of two that name the same one. */
 const lastOfEach = (moves: ReadonlyArray<HeadRow>): ReadonlyArray<HeadRow> =>

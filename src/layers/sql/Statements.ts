@@ -73,6 +73,7 @@ export const inputColumns = [...headColumns, "payload"] as const satisfies Reado
 
 const knownColumns = ["inputId", "idempotencyKey", "payloadDigest", "sequence"]
 const runtimeColumns = ["state", "record", "runId", "runBatch", "runSequence", "runOpenedAt"]
+const depositColumns = ["no", "runtimeId", "inputId", "at", "payload", "failure"]
 const sessionColumns = ["sessionId", "revision", "version", "length"]
 
 const integers = new Set([
@@ -88,7 +89,8 @@ const integers = new Set([
   "readyAt",
   "updatedAt",
   "runSequence",
-  "runOpenedAt"
+  "runOpenedAt",
+  "at"
 ])
 
 /** The runtime that a statement is about, by its public name. */
@@ -146,6 +148,10 @@ export const make = (dialect: Dialect) => {
     : "CASE WHEN json_valid(outcome) THEN json_extract(outcome, '$._tag') = 'abandoned' " +
       "AND json_extract(outcome, '$.reason._tag') IN ('max_attempts_exhausted', 'failed') END"
   const inputs = (where: string): string => `SELECT ${selected(inputColumns)} FROM burrow_inputs WHERE ${where}`
+  // Found by their index first, whose rows have the numbers: what is walked is what is answered.
+  const deposits = (where: string): string =>
+    `SELECT ${selected(depositColumns)} FROM burrow_deposits ` +
+    `WHERE no IN (SELECT no FROM burrow_deposits WHERE failure ${where} AND no > ? ORDER BY no LIMIT ?) ORDER BY no`
   // Terminal rows are in no index by number. What is sorted is the numbers of this runtime's rows, not the rows.
   const numbered = (where: string): string =>
     inputs(
@@ -215,6 +221,10 @@ export const make = (dialect: Dialect) => {
     ),
     dropOps: sized((rows) => `DELETE FROM burrow_ops WHERE runtime_no IN ${tuple(rows)}`),
 
+    insertDeposits: insert("burrow_deposits", ["runtimeId", "inputId", "at", "payload"]),
+    dropDeposits: sized((rows) => `DELETE FROM burrow_deposits WHERE no IN ${tuple(rows)}`),
+    refuseDeposits: update("burrow_deposits", ["no"], ["failure"]),
+
     // Recovery.
     claim: text(
       `INSERT INTO burrow_runtimes (${columns(["runtimeId", "epoch", "claimId", "n", ...runtimeColumns])}) ` +
@@ -261,11 +271,34 @@ export const make = (dialect: Dialect) => {
         "CROSS JOIN burrow_runtimes r WHERE r.no = p.runtime_no AND r.runtime_id > ? " +
         "GROUP BY r.runtime_id ORDER BY r.runtime_id LIMIT ?"
     ),
+    due: text(
+      "SELECT r.runtime_id AS \"runtimeId\", MIN(i.ready_at) AS \"readyAt\" FROM burrow_inputs i " +
+        "CROSS JOIN burrow_runtimes r WHERE r.no = i.runtime_no AND i.ready_at > ? AND i.ready_at <= ? " +
+        "AND i.outcome IS NULL GROUP BY r.runtime_id ORDER BY 2, 1 LIMIT ?"
+    ),
+    nextReadyAt: text(
+      "SELECT ready_at AS \"readyAt\" FROM burrow_inputs WHERE ready_at > ? AND outcome IS NULL " +
+        "ORDER BY ready_at LIMIT 1"
+    ),
+    deposit: text(
+      `SELECT ${selected(depositColumns)} FROM burrow_deposits ` +
+        "WHERE runtime_id = ? AND input_id = ? ORDER BY no DESC LIMIT 1"
+    ),
+    waitingDeposits: text(deposits("IS NULL")),
+    refusedDeposits: text(deposits("IS NOT NULL")),
     input: text(inputs(`${OF_RUNTIME} AND input_id = ?`)),
     inputByKey: text(inputs(`${OF_RUNTIME} AND idempotency_key = ?`)),
     activeInputs: text(inputs(`${OF_RUNTIME} AND outcome IS NULL AND sequence > ? ORDER BY sequence LIMIT ?`)),
     allInputs: text(numbered("")),
-    deadInputs: text(numbered(` AND ${isDead}`)),
+    deadInputs: text(numbered(` AND phase = 'abandoned' AND ${isDead}`)),
+    // Walks what was abandoned, not the runtimes: most of them have lost nothing.
+    allDead: text(
+      `SELECT d.runtime_id AS "runtimeId", ${selected(inputColumns, "i.")} FROM (` +
+        "SELECT a.no, r.runtime_id FROM burrow_inputs a CROSS JOIN burrow_runtimes r WHERE r.no = a.runtime_no " +
+        `AND a.phase = 'abandoned' AND ${isDead} AND (r.runtime_id, a.sequence) > (?, ?) ` +
+        "ORDER BY r.runtime_id, a.sequence LIMIT ?) d " +
+        "CROSS JOIN burrow_inputs i WHERE i.no = d.no ORDER BY d.runtime_id, i.sequence"
+    ),
     knownById: sized((rows) =>
       `SELECT ${selected(knownColumns)} FROM burrow_inputs WHERE ${OF_RUNTIME} AND input_id IN ${tuple(rows)}`
     ),
@@ -330,6 +363,7 @@ export const make = (dialect: Dialect) => {
     dropBlob: text("DELETE FROM burrow_blobs WHERE id = ?"),
 
     // The file itself.
+    version: dialect === "pg" ? "SELECT 0 AS \"data_version\"" : "PRAGMA data_version",
     putMeta: text(
       "INSERT INTO burrow_meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
     ),

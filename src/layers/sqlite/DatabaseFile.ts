@@ -174,7 +174,7 @@ const first = (
     ([row]) => row === undefined ? undefined : Object.values(row)[0]
   )
 
-const setBusyTimeout = (connection: Connection, millis: number): Effect.Effect<unknown, SqlError.SqlError> =>
+const blockFor = (connection: Connection, millis: number): Effect.Effect<unknown, SqlError.SqlError> =>
   first(connection, `PRAGMA busy_timeout = ${Math.max(0, Math.trunc(millis))}`)
 
 /** Another process may be recovering the log. In live time: a test's clock would wait for ever. */
@@ -203,7 +203,7 @@ export const prepare = (
 ): Effect.Effect<void, StoreOpenFailed> =>
   onConnection(sql, filename, (connection) =>
     Effect.zipRight(
-      setBusyTimeout(connection, busyTimeoutMillis),
+      blockFor(connection, busyTimeoutMillis),
       whileBusy(first(connection, "PRAGMA journal_mode = WAL"))
     ))
 
@@ -274,8 +274,15 @@ export const queryOnly = (
     sql,
     filename,
     (connection) =>
-      Effect.zipRight(setBusyTimeout(connection, busyTimeoutMillis), first(connection, "PRAGMA query_only = ON"))
+      Effect.zipRight(blockFor(connection, busyTimeoutMillis), first(connection, "PRAGMA query_only = ON"))
   )
+
+/** How long a statement blocks the process on another connection's lock. */
+export const setBusyTimeout = (
+  sql: SqlClient.SqlClient,
+  { busyTimeoutMillis, filename }: { readonly filename: string; readonly busyTimeoutMillis: number }
+): Effect.Effect<void, StoreOpenFailed> =>
+  onConnection(sql, filename, (connection) => blockFor(connection, busyTimeoutMillis))
 
 /** Whether the file is there. Not to know it is a failure: what was not there may be removed again. */
 export const exists = (filename: string): Effect.Effect<boolean, StoreOpenFailed> =>

@@ -1,6 +1,6 @@
 /**
- * The three ways to a store in a SQLite file: as its owner, as a guest who only reads, and over a client that the
- * application has made.
+ * The ways to a store in a SQLite file: as its owner, as a reader, as a guest who also deposits, and over a client that
+ * the application has made.
  */
 import type * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import type * as SqlClient from "@effect/sql/SqlClient"
@@ -162,7 +162,8 @@ export const openReader = (
       busyTimeoutMillis: options.busyTimeoutMillis ?? BUSY_TIMEOUT_MILLIS
     })
     const transactor = refusing(
-      yield* makeTransactor(client, { verify: DatabaseFile.watch(filename, [filename]) })
+      yield* makeTransactor(client, { verify: DatabaseFile.watch(filename, [filename]) }),
+      "it was opened for reading"
     )
     yield* Migrations.verify(transactor, { filename })
     return {
@@ -172,11 +173,44 @@ export const openReader = (
     }
   }).pipe(Effect.mapError(asOpenFailed(options.filename)))
 
-const refusing = (transactor: Transactor): Transactor => ({
+/**
+ * Opens the file of another process, which has its owner or will have one, to read and to deposit. It takes no lock and
+ * makes no tables: the file must be there, and of exactly this version. What it deposits is synced.
+ */
+export const openGuest = (
+  options: OwnerOptions
+): Effect.Effect<Opened, StoreOpenFailed | SchemaFromTheFuture, Scope.Scope> =>
+  Effect.gen(function*() {
+    const filename = yield* DatabaseFile.resolve(options.filename)
+    yield* DatabaseFile.check(filename)
+    if (!(yield* DatabaseFile.exists(filename))) {
+      return yield* new StoreOpenFailed({ filename, reason: "it does not exist" })
+    }
+    const client = yield* DatabaseFile.connect({ filename, prepareCacheSize: PREPARE_CACHE_SIZE })
+    yield* DatabaseFile.setBusyTimeout(client, {
+      filename,
+      busyTimeoutMillis: options.busyTimeoutMillis ?? BUSY_TIMEOUT_MILLIS
+    })
+    yield* DatabaseFile.configure(client, filename)
+    const { busyRetryMillis } = options
+    yield* Migrations.verify(yield* makeTransactor(client, { busyRetryMillis }), { filename })
+    // The look has opened the log, where the settings hold from now on, and which cannot go away under us.
+    yield* DatabaseFile.verifySettings(client, filename)
+    const depositing = yield* makeTransactor(client, {
+      busyRetryMillis,
+      verify: DatabaseFile.watch(filename, [filename, `${filename}-wal`])
+    })
+    const transactor = refusing(depositing, "a guest only reads and deposits")
+    const name = { name: "sqlite", authorityKey: `sqlite:${filename}` }
+    const { deposit } = SqlStore.make(depositing, name)
+    return { client, transactor, encoded: { ...SqlStore.make(transactor, name), deposit } }
+  }).pipe(Effect.mapError(asOpenFailed(options.filename)))
+
+const refusing = (transactor: Transactor, reason: string): Transactor => ({
   ...transactor,
   transact: (operation) =>
     Effect.fail(
-      new WriteFailed({ operation, cause: new Unsupported({ operation: `${operation}: it was opened for reading` }) })
+      new WriteFailed({ operation, cause: new Unsupported({ operation: `${operation}: ${reason}` }) })
     )
 })
 

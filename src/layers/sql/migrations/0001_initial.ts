@@ -4,14 +4,26 @@
 import type { Dialect } from "../Lease.js"
 
 const types = {
-  sqlite: { no: "INTEGER PRIMARY KEY", id: "TEXT", int: "INTEGER", bytes: "BLOB" },
+  sqlite: {
+    no: "INTEGER PRIMARY KEY",
+    once: "INTEGER PRIMARY KEY AUTOINCREMENT",
+    id: "TEXT",
+    int: "INTEGER",
+    bytes: "BLOB"
+  },
   // Runtimes are listed in the order of their ids' bytes, whatever the database's locale.
-  pg: { no: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY", id: "TEXT COLLATE \"C\"", int: "BIGINT", bytes: "BYTEA" }
+  pg: {
+    no: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    once: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    id: "TEXT COLLATE \"C\"",
+    int: "BIGINT",
+    bytes: "BYTEA"
+  }
 }
 
 // Rows are appended: tables clustered by runtime cost a third of what grouping gains.
 export const statements = (dialect: Dialect): ReadonlyArray<string> => {
-  const { bytes, id, int, no } = types[dialect]
+  const { bytes, id, int, no, once } = types[dialect]
   return [
     `CREATE TABLE burrow_runtimes (
   no ${no},
@@ -68,6 +80,11 @@ export const statements = (dialect: Dialect): ReadonlyArray<string> => {
     // Unique: two active inputs in one place would have no order. Nothing else is in it, so that moving an input from
     // phase to phase does not touch it.
     `CREATE UNIQUE INDEX burrow_inputs_active ON burrow_inputs (runtime_no, sequence) WHERE outcome IS NULL`,
+    // For the timer. An ordinary accept has no time, and an input that is staged or ended has none any more: only what
+    // waits for one touches it.
+    `CREATE INDEX burrow_inputs_ready ON burrow_inputs (ready_at) WHERE ready_at IS NOT NULL`,
+    // For dead letters. Touched when an input is abandoned, and never again.
+    `CREATE INDEX burrow_inputs_abandoned ON burrow_inputs (runtime_no, sequence) WHERE phase = 'abandoned'`,
     `CREATE TABLE burrow_receipts (
   no ${no},
   runtime_no ${int} NOT NULL,
@@ -131,6 +148,19 @@ export const statements = (dialect: Dialect): ReadonlyArray<string> => {
   runtime_no ${int} PRIMARY KEY,
   snapshot TEXT NOT NULL
 )`,
+    // By the target's name, which may be no runtime yet. A number is never used again, not even that of a deleted last
+    // row: readers go on behind it, and who settles it twice must not meet another one.
+    `CREATE TABLE burrow_deposits (
+  no ${once},
+  runtime_id ${id} NOT NULL,
+  input_id TEXT NOT NULL,
+  at ${int} NOT NULL,
+  failure TEXT,
+  payload TEXT NOT NULL
+)`,
+    // Those that wait are few and soon gone; those that were refused stay, and would have to be walked through.
+    `CREATE INDEX burrow_deposits_waiting ON burrow_deposits (no) WHERE failure IS NULL`,
+    `CREATE INDEX burrow_deposits_input ON burrow_deposits (runtime_id, input_id)`,
     `CREATE TABLE burrow_cells (
   name TEXT PRIMARY KEY,
   value ${bytes} NOT NULL

@@ -271,8 +271,9 @@ const head = [
         yield* TestClock.adjust(5)
         const { inputId } = yield* F.accept(driver, Input.prompt("p"))
         const stored = yield* F.some(yield* driver.loadInput(inputId), "the input is stored")
-        yield* expectEqual(
-          stored.body._tag === "inline" ? stored.body.input.header : undefined,
+        const { trace: _trace, ...header } = stored.body._tag === "inline" ? stored.body.input.header : {}
+        yield* expectEqual<unknown>(
+          header,
           {
             id: inputId,
             at: 5,
@@ -282,6 +283,24 @@ const head = [
           } as const,
           "the header"
         )
+      })
+  ),
+  F.make(
+    "an input says where in a trace it was handed in, unless its sender says so itself, and its run sees it",
+    (driver) =>
+      Effect.gen(function*() {
+        const trace = { traceId: "t", spanId: "s", sampled: false }
+        const caller = yield* Effect.flatMap(Effect.currentSpan, (span) =>
+          Effect.as(F.acceptAll(driver, [F.flow("mine"), F.flow("theirs", { trace })]), span)).pipe(
+            Effect.withSpan("caller")
+          )
+        const run = yield* F.stage(driver)
+        const inputs = yield* Effect.forEach(run.inputs, ({ input }) =>
+          input)
+        const [mine, theirs] = inputs.map(({ header }) => header.trace)
+        yield* expectEqual(mine?.traceId, caller.traceId, "the caller's trace")
+        yield* check(mine !== undefined && mine.spanId !== caller.spanId, "the span is that of the acceptance")
+        yield* expectEqual(theirs, trace, "what the sender said")
       })
   ),
   F.make(

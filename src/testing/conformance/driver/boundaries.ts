@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as TestClock from "effect/TestClock"
 import type { InputId, RunId } from "../../../schema/Ids.js"
 import * as Session from "../../../schema/Session.js"
 import type { BoundaryOptions, BoundaryOutcome, Service } from "../../../services/Driver.js"
@@ -155,6 +156,22 @@ const table = [
         yield* expectEqual(F.labels(steers), ["s1", "s2", "s3"], "the steers")
       })
   ),
+  F.make("steers tells how many the next checkpoint hands over", (driver) =>
+    Effect.gen(function*() {
+      yield* F.accept(driver, F.prompt("go"))
+      yield* expectEqual(yield* driver.steers, 0, "how many while no run is open")
+      const { runId } = yield* F.stage(driver)
+      const names = Array.from({ length: F.limits.batchInputsMax + 1 }, (_, i) => `${i}`)
+      yield* F.acceptAll(driver, [F.terminal("alone", {}, "steer"), F.steer("late", { deliverAt: 10 }), F.prompt("p")])
+      yield* expectEqual(yield* driver.steers, 0, "how many when none is meant for this run, now")
+      yield* TestClock.adjust(10)
+      yield* expectEqual(yield* driver.steers, 1, "how many when its time has come")
+      yield* F.acceptAll(driver, names.map((name) => F.steer(name)))
+      for (const left of [F.limits.batchInputsMax, 2, 0]) {
+        yield* expectEqual(yield* driver.steers, left, "how many wait")
+        yield* expectEqual((yield* driver.checkpoint({ runId })).steers.length, left, "how many are handed over")
+      }
+    })),
   F.make("I14: a final boundary is followed by the next batch at once", (driver) =>
     Effect.gen(function*() {
       yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("b")])

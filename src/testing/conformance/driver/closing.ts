@@ -114,7 +114,23 @@ const ends = [
       yield* F.stageOf(driver, ["go"])
     })),
   F.make(
-    "a run that ended ends once: fail, cancel, give back and hold are RunNotOpen afterwards",
+    "settle abandons the batch as outcome_unknown; the steers handed over go back, uncharged",
+    (driver) =>
+      Effect.gen(function*() {
+        const { batch, handed, run } = yield* busy(driver)
+        const reply = yield* driver.settle({ runId: run.runId })
+        yield* expectEqual(reply, { requeued: [handed], abandoned: batch }, "the reply")
+        for (const id of batch) {
+          const { outcome } = yield* F.head(driver, id)
+          yield* expectEqual(outcome, { _tag: "abandoned", reason: { _tag: "outcome_unknown" } }, "the outcome")
+        }
+        yield* expectEqual((yield* F.head(driver, handed)).stagings, 0, "what the steer is charged with")
+        yield* expectEqual(yield* driver.openRun, Option.none(), "the open run")
+        yield* expectEqual(yield* F.drain(driver), [["handed", "waiting"]], "what is staged next")
+      })
+  ),
+  F.make(
+    "a run that ended ends once: fail, cancel, settle, give back and hold are RunNotOpen afterwards",
     (driver) =>
       Effect.gen(function*() {
         const { runId } = yield* F.running(driver)
@@ -122,6 +138,7 @@ const ends = [
         const late = [
           driver.fail({ runId, failure: F.failure }),
           driver.cancel({ runId, reason: "late" }),
+          driver.settle({ runId }),
           driver.giveBack({ runId }),
           driver.hold({ runId, reason: "question" })
         ]
@@ -137,6 +154,65 @@ const ends = [
       yield* driver.cancel({ runId: run.runId, reason: "enough" })
       yield* expectEqual(yield* driver.takeSignal, "wake_loop", "the signal")
     }))
+]
+
+const cancelled = { _tag: "abandoned", reason: { _tag: "cancelled", reason: "no more" } } as const
+
+const one = [
+  F.make("cancelInput ends an input that waits, and only that one", (driver) =>
+    Effect.gen(function*() {
+      const ids = yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("late", { deliverAt: 99 }), F.prompt("held")])
+      yield* driver.holdInput({ inputId: ids[2]!, reason: "operator" })
+      yield* F.accept(driver, F.prompt("b"))
+      for (const inputId of ids) {
+        const reply = yield* driver.cancelInput({ inputId, reason: "no more" })
+        yield* expectEqual(reply, { requeued: [], abandoned: [inputId] }, "the reply")
+        yield* expectEqual((yield* F.head(driver, inputId)).outcome, cancelled, "the outcome")
+      }
+      yield* expectEqual((yield* F.nothingBut(driver, "b")).nextReadyAt, Option.none(), "what still waits")
+    })),
+  F.make(
+    "I14: cancelInput of one that is staged ends its run, and wakes the loop for the others",
+    (driver) =>
+      Effect.gen(function*() {
+        const { batch, handed, run } = yield* busy(driver)
+        yield* driver.takeSignal
+        const reply = yield* driver.cancelInput({ inputId: batch[1]!, reason: "no more" })
+        yield* expectEqual(reply, { requeued: [], abandoned: [...batch, handed] }, "the reply")
+        yield* expectEqual(yield* driver.takeSignal, "wake_loop", "the signal")
+        yield* expectFailure(driver.complete({ runId: run.runId }), "RunNotOpen")
+        yield* expectEqual(yield* F.drain(driver), [["waiting"]], "what is staged next")
+      })
+  ),
+  F.make(
+    "cancelInput of a member dissolves a batch that has committed nothing, and no other",
+    (driver) =>
+      Effect.gen(function*() {
+        const [a] = yield* F.acceptAll(driver, [F.flow("a"), F.flow("b"), F.flow("c")])
+        const first = yield* F.stage(driver)
+        yield* F.fail(driver, first)
+        yield* driver.cancelInput({ inputId: a!, reason: "no more" })
+        const second = yield* F.stageOf(driver, ["b", "c"])
+        yield* check(second.idempotencyKey !== first.idempotencyKey, "another set of inputs has another key")
+        yield* driver.checkpoint({ runId: second.runId })
+        yield* F.fail(driver, second)
+        yield* driver.cancelInput({ inputId: F.idsOf(second)[0]!, reason: "no more" })
+        const third = yield* F.stageOf(driver, ["c"])
+        yield* expectEqual(third.idempotencyKey, second.idempotencyKey, "the key of one that has begun to act")
+      })
+  ),
+  F.make(
+    "I8: cancelInput of what has ended, or never was, is UnknownInput, and changes nothing",
+    (driver) =>
+      Effect.gen(function*() {
+        const run = yield* F.running(driver)
+        yield* driver.complete({ runId: run.runId })
+        for (const inputId of [F.idsOf(run)[0]!, yield* F.freshInputId]) {
+          const cancel = driver.cancelInput({ inputId, reason: "no more" })
+          yield* F.expectUnchanged(driver, expectFailure(cancel, "UnknownInput"))
+        }
+      })
+  )
 ]
 
 const runEvents = [
@@ -355,7 +431,7 @@ const turns = [
   )
 ]
 
-export const cases = [...ends, ...runEvents, ...holds, ...turns]
+export const cases = [...ends, ...one, ...runEvents, ...holds, ...turns]
 
 export const durableCases = [
   F.makeDurable("holds, deadlines and open turns survive a restart", (driver, { restart }) =>

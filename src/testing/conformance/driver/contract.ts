@@ -39,6 +39,7 @@ export const limits = {
   appendMessagesMax: 16,
   appendBytesMax: 16_384,
   snapshotBytesMax: 16_384,
+  outboxMax: 8,
   foldCommandsMax: 16
 } as const satisfies Partial<Limits>
 

@@ -74,7 +74,7 @@ const same = [
       })
   ),
   F.make(
-    "I5: kind, source, content and keys are part of the payload; ids and times are not",
+    "I5: kind, source, content and keys are part of the payload; ids, times and traces are not",
     (driver) =>
       Effect.gen(function*() {
         const draft = F.external("e", { key: "k", scope: "s", correlationId: "c" })
@@ -88,6 +88,9 @@ const same = [
         ]
         for (const other of others) yield* expectFailure(driver.accept(other), "IdempotencyConflict")
         yield* expectDuplicate(yield* driver.accept({ ...draft, header: { ...draft.header, at: 77 } }), inputId)
+        const trace = { traceId: "t", spanId: "s", sampled: true }
+        yield* expectDuplicate(yield* driver.accept({ ...draft, header: { ...draft.header, trace } }), inputId)
+        yield* expectDuplicate(yield* Effect.withSpan(driver.accept(draft), "another caller"), inputId)
       })
   ),
   F.make("I5: keys of other runtimes are other keys", (driver, drivers) =>

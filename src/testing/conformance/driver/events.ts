@@ -61,6 +61,65 @@ const log = [
         )
       })
   ),
+  F.make(
+    "I11: each boundary's event tells the transcript's revision, and where it ends",
+    (driver) =>
+      Effect.gen(function*() {
+        yield* F.accept(driver, F.continuation("go on"))
+        const { runId } = yield* F.stage(driver)
+        yield* driver.note({ runId })
+        const revisions: Array<string | null> = [null]
+        for (const append of [["a", "b"], [], ["c"]]) {
+          const { session } = yield* driver.checkpoint({ runId, delta: { append } })
+          revisions.push((yield* F.some(session, "there is a session")).revision)
+        }
+        const found = F.only(yield* F.events(driver), "run.boundary")
+        yield* expectEqual<unknown>(found.map(({ revision }) => revision), revisions, "the revisions")
+        yield* expectEqual(found.map(({ messages }) => [messages.start, messages.end]), [[0, 0], [0, 2], [2, 2], [
+          2,
+          3
+        ]])
+      })
+  ),
+  F.make("a rewrite inside a run is in the log, before the boundary that made it", (driver) =>
+    Effect.gen(function*() {
+      yield* driver.commitSession({ append: ["a", "b", "c"] })
+      yield* F.accept(driver, F.continuation("compact"))
+      const { runId } = yield* F.stage(driver)
+      const selection = { start: 1, end: 3 }
+      const rewrite = { selection, reason: "shorter", replacement: ["b and c"] }
+      const { session } = yield* driver.note({ runId, delta: { rewrite, append: ["d"] } })
+      const { revision } = yield* F.some(session, "there is a session")
+      const found = yield* F.events(driver)
+      yield* expectEqual(F.tags(found).slice(-2), ["session.rewritten", "run.boundary"], "the last events")
+      yield* expectEqual(
+        F.only(found, "session.rewritten"),
+        [{
+          _tag: "session.rewritten",
+          reason: "shorter",
+          selection,
+          messages: { start: 1, end: 2 },
+          revision,
+          length: 3
+        }],
+        "the rewrite"
+      )
+      const [boundary] = F.only(found, "run.boundary")
+      yield* expectEqual<unknown>(
+        [boundary?.messages, boundary?.revision],
+        [{ start: 2, end: 3 }, revision],
+        "what the boundary appended"
+      )
+    })),
+  F.make("a change of the session between runs is in the log, with its revision", (driver) =>
+    Effect.gen(function*() {
+      const { revision, version } = yield* F.some(yield* driver.commitSession({ append: ["a"] }), "there is a session")
+      yield* driver.commitSession({ snapshot: Uint8Array.of(1) })
+      yield* expectEqual(F.only(yield* F.events(driver), "session.changed"), [
+        { _tag: "session.changed", version, messages: { start: 0, end: 1 }, revision },
+        { _tag: "session.changed", version: version + 1, messages: { start: 1, end: 1 }, revision }
+      ], "the events")
+    })),
   F.make("an input's accept event is its admission number, also when it has ended", (driver) =>
     Effect.gen(function*() {
       const [a, b] = [yield* F.accept(driver, F.prompt("a")), yield* F.accept(driver, F.prompt("b"))]

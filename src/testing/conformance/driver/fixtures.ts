@@ -221,6 +221,14 @@ export const nothing = (driver: Service) =>
     (outcome) => demand(outcome._tag === "nothing" ? Option.some(outcome) : Option.none(), "nothing is staged")
   )
 
+/** One batch goes, and then nothing. */
+export const nothingBut = (driver: Service, label: string) =>
+  Effect.gen(function*() {
+    const { runId } = yield* stageOf(driver, [label])
+    yield* driver.complete({ runId })
+    return yield* nothing(driver)
+  })
+
 /** A runtime with an open run of one prompt. */
 export const running = (driver: Service, text = "go") =>
   Effect.zipRight(accept(driver, prompt(text)), stageOf(driver, [text]))

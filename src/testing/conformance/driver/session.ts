@@ -242,7 +242,14 @@ const between = [
         })
         yield* expectEqual(
           F.only(yield* F.events(driver), "session.rewritten"),
-          [{ _tag: "session.rewritten", revision, reason: "why" }],
+          [{
+            _tag: "session.rewritten",
+            reason: "why",
+            selection: { start: 0, end: 2 },
+            messages: { start: 0, end: 1 },
+            revision,
+            length: 1
+          }],
           "the events"
         )
       })

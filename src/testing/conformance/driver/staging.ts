@@ -109,7 +109,12 @@ const batching = [
   F.make("with nothing ready, nothing is staged and nothing is written", (driver) =>
     Effect.gen(function*() {
       const outcome = yield* F.expectUnchanged(driver, F.nothing(driver))
-      yield* expectEqual(outcome, { _tag: "nothing", paused: false, nextReadyAt: Option.none() }, "the answer")
+      yield* expectEqual(outcome, {
+        _tag: "nothing",
+        paused: false,
+        nextReadyAt: Option.none(),
+        keptBack: false
+      }, "the answer")
       yield* expectEqual(yield* F.events(driver), [], "the events")
     }))
 ]
@@ -343,7 +348,7 @@ const paused = [
         yield* F.acceptAll(driver, [F.prompt("a"), F.prompt("b")])
         yield* expectEqual(
           yield* F.nothing(driver),
-          { _tag: "nothing", paused: true, nextReadyAt: Option.none() },
+          { _tag: "nothing", paused: true, nextReadyAt: Option.none(), keptBack: false },
           "the answer"
         )
         yield* driver.unpause

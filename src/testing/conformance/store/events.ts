@@ -43,6 +43,7 @@ const everyEvent = (bench: Bench) =>
     const other = yield* freshInputId(bench)
     const runId = yield* freshRunId(bench)
     const failure = { tag: "Boom", message: awkwardText }
+    const revision = bench.sha256("x") as Revision
     const events: ReadonlyArray<RuntimeEvent> = [
       { _tag: "input.accepted", inputId, kind: "operation", lane: null },
       { _tag: "input.consumed", inputId },
@@ -60,7 +61,8 @@ const everyEvent = (bench: Bench) =>
         boundary: "final",
         consumed: [other],
         delivered: [inputId],
-        messages: { start: 3, end: 5 }
+        messages: { start: 3, end: 5 },
+        revision: null
       },
       { _tag: "run.failed", runId, failure, requeued: [inputId], retryAt: null },
       { _tag: "run.cancelled", runId, reason: awkwardText },
@@ -68,8 +70,15 @@ const everyEvent = (bench: Bench) =>
       { _tag: "run.lost", runId },
       { _tag: "runtime.state_changed", from: "idle", to: "retired" },
       { _tag: "runtime.paused", paused: true },
-      { _tag: "session.rewritten", revision: bench.sha256("x") as Revision, reason: awkwardText },
-      { _tag: "session.changed", version: 7, messages: { start: 2, end: 3 } },
+      {
+        _tag: "session.rewritten",
+        reason: awkwardText,
+        selection: { start: 1, end: 4 },
+        messages: { start: 1, end: 2 },
+        revision,
+        length: 2
+      },
+      { _tag: "session.changed", version: 7, messages: { start: 2, end: 3 }, revision },
       { _tag: "session.cleared" },
       { _tag: "runtime.published", code: awkwardText, data: { text: awkwardText, list: [1.5, null, true] } }
     ]

@@ -102,6 +102,14 @@ export const claim = (bench: Bench, runtimeId: RuntimeId) =>
 /** A runtime that nobody has used before, and its owner. */
 export const own = (bench: Bench) => Effect.flatMap(freshRuntimeId(bench), (runtimeId) => claim(bench, runtimeId))
 
+/** Runtimes whose ids follow each other directly, in this order, and their owners. */
+export const family = (bench: Bench, names: ReadonlyArray<string>) =>
+  Effect.gen(function*() {
+    const prefix = yield* bench.next
+    const owners = yield* Effect.forEach(names, (name) => claim(bench, RuntimeId.make(`${prefix}/${name}`)))
+    return { after: RuntimeId.make(prefix), owners, belongs: (id: string) => id.startsWith(`${prefix}/`) }
+  })
+
 export type Parts = Parameters<typeof Commit.make>[2]
 
 export const writeSet = (owner: Owner, parts: Parts): Commit.Commit =>
@@ -317,7 +325,8 @@ export const boundaryOf = (
         boundary,
         consumed,
         delivered: [],
-        messages: { start: 0, end: 0 }
+        messages: { start: 0, end: 0 },
+        revision: delta?.after.revision ?? null
       })
     ],
     ...(delta && { delta }),

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Commit from "../../../core/Commit.js"
-import { RuntimeId } from "../../../schema/Ids.js"
+import type { RuntimeId } from "../../../schema/Ids.js"
 import type { InputHead, TerminalOutcome } from "../../../schema/InputState.js"
 import type { LifecycleRecord, RuntimeState } from "../../../schema/Runtime.js"
 import { check, expectEqual } from "../../Conformance.js"
@@ -13,10 +13,10 @@ import {
   accept,
   type Bench,
   boundaryOf,
-  claim,
   commit,
   consumedAtOnce,
   ending,
+  family,
   freshClaimId,
   freshInputId,
   freshRuntimeId,
@@ -121,14 +121,6 @@ const records: ReadonlyArray<StoreCase> = [
       yield* expectEqual(yield* Effect.flatten(bench.store.loadMachineLifecycle(one.runtimeId)), record)
     }))
 ]
-
-/** Runtimes whose ids follow each other directly, in this order. */
-const family = (bench: Bench, names: ReadonlyArray<string>) =>
-  Effect.gen(function*() {
-    const prefix = yield* bench.next
-    const owners = yield* Effect.forEach(names, (name) => claim(bench, RuntimeId.make(`${prefix}/${name}`)))
-    return { after: RuntimeId.make(prefix), owners, belongs: (id: string) => id.startsWith(`${prefix}/`) }
-  })
 
 const lists: ReadonlyArray<StoreCase> = [
   make("runtimes are listed in order of their ids, with their states", (bench) =>

@@ -1,0 +1,255 @@
+/**
+ * What an application brings: the code that carries out runs. One executor for each agent, registered with the
+ * `ControlPlane`; the agent of a runtime is the part of its id before the first `/`.
+ *
+ * @since 0.1.0
+ */
+import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Schedule from "effect/Schedule"
+import type { OpenTurn } from "../core/Stage.js"
+import type { BlobError } from "../schema/BlobError.js"
+import type { InputTooLarge, InvalidInput } from "../schema/DriverError.js"
+import type { InputId, RunId, RuntimeId } from "../schema/Ids.js"
+import type { Draft, Input } from "../schema/Input.js"
+import type { Failure } from "../schema/InputState.js"
+import type { Json } from "../schema/Json.js"
+import type { Note, RunPrimitive } from "../schema/Run.js"
+import type { RewriteDraft, SessionHead, TranscriptPage } from "../schema/Session.js"
+import type {
+  AlongsideTimeout,
+  CommitError,
+  NoteConflict,
+  RecordCorrupt,
+  SchemaFromTheFuture,
+  SessionKeyMismatch,
+  StoreClosed,
+  TranscriptRevisionConflict
+} from "../schema/StoreError.js"
+import type { Outgoing } from "./Driver.js"
+
+/**
+ * The run that the calling fiber works for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunInfo {
+  readonly runtimeId: RuntimeId
+  readonly agent: string
+  readonly runId: RunId
+  /** 1 for the first attempt. */
+  readonly attempt: number
+  /** The same for every attempt at the same inputs. Pass it to whatever you call. */
+  readonly idempotencyKey: string
+}
+
+/**
+ * In the context of everything that an executor does, so that what it calls can know for whom.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class CurrentRun extends Context.Tag("effect-burrow/CurrentRun")<CurrentRun, RunInfo>() {}
+
+/**
+ * Inputs for other runtimes, sent from within an `alongside`: they leave with the boundary's commit, and are admitted
+ * after it exactly once. Outside of one, name them in the boundary's `outbox`.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Outbox extends Context.Tag("effect-burrow/Outbox")<Outbox, {
+  /** Answers the id that the input will have. */
+  readonly send: (
+    to: RuntimeId | string,
+    input: Draft
+  ) => Effect.Effect<InputId, InvalidInput | InputTooLarge | BlobError | CommitError | StoreClosed>
+}>() {}
+
+/**
+ * What a boundary commits: messages appended, a new snapshot, notes, inputs for others, and rows of the application's
+ * own in the same transaction.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Delta<E = never, R = never> {
+  readonly append?: ReadonlyArray<Json>
+  /** `null` removes it; absent leaves it. */
+  readonly snapshot?: Uint8Array | null
+  readonly notes?: ReadonlyArray<Note>
+  readonly outbox?: ReadonlyArray<Outgoing>
+  /**
+   * Joins the transaction, last, on the store's own client. It may run more than once, and only its SQL is undone with
+   * the boundary.
+   */
+  readonly alongside?: Effect.Effect<unknown, E, R>
+}
+
+/**
+ * What a run ends with. The result is for those who wait for one of its inputs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Output<E = never, R = never> extends Delta<E, R> {
+  readonly result?: Json
+}
+
+/**
+ * Why a boundary of the executor's own making was not committed: what it asked for cannot be. Nothing was written.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DeltaError =
+  | InvalidInput
+  | InputTooLarge
+  | BlobError
+  | NoteConflict
+  | SessionKeyMismatch
+  | TranscriptRevisionConflict
+  | AlongsideTimeout
+
+/**
+ * One attempt at a batch. A store that fails for good, and a run that is over, end the fiber from outside, by
+ * interruption: no `catchAll` of an executor works on under a lost token.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Run extends RunInfo {
+  /** `run_checkpoint` when the batch is of the steer lane. */
+  readonly boundary: RunPrimitive["boundary"]
+  /** The last boundary that an earlier attempt at this batch committed. */
+  readonly resume: Option.Option<OpenTurn>
+  /** Other batches that have begun a turn and not ended it. */
+  readonly openTurns: ReadonlyArray<OpenTurn>
+  /** The attempt before was lost, with its process or its owner: nobody knows how far it came. */
+  readonly afterLoss: boolean
+  /** The batch, with the bytes of its blobs. */
+  readonly inputs: ReadonlyArray<Input>
+  /** The batch as conversation appends, context appends and merged hints for the turn. */
+  readonly primitive: RunPrimitive
+  /** As of the last boundary, by whichever attempt made it. */
+  readonly session: Effect.Effect<Option.Option<SessionHead>>
+  /** A page of the transcript as of the last boundary, of at most `limit` (100) messages from `start` (0). */
+  readonly transcript: (
+    page?: { readonly start?: number; readonly limit?: number }
+  ) => Effect.Effect<TranscriptPage, RecordCorrupt | SchemaFromTheFuture>
+  /** The opaque snapshot as of the last boundary. */
+  readonly snapshot: Effect.Effect<Option.Option<Uint8Array>>
+  /**
+   * What a model should see: the last messages of the transcript (all, without `last`), then those of the batch that are
+   * not in it yet. The first boundary commits these, once over all attempts.
+   */
+  readonly history: (
+    options?: { readonly last?: number }
+  ) => Effect.Effect<ReadonlyArray<Json>, RecordCorrupt | SchemaFromTheFuture>
+  /** What runs have noted under a scope. */
+  readonly notes: (scope: string) => Effect.Effect<ReadonlyArray<Note>, RecordCorrupt | SchemaFromTheFuture>
+
+  /** Commits what was done so far, consumes the steers handed over before, and answers those that wait. */
+  readonly checkpoint: <E = never, R = never>(
+    delta?: Delta<E, R>
+  ) => Effect.Effect<ReadonlyArray<Input>, DeltaError | E, Exclude<R, Outbox>>
+  /** Commits like a checkpoint, and leaves the steers where they are. */
+  readonly note: <E = never, R = never>(delta: Delta<E, R>) => Effect.Effect<void, DeltaError | E, Exclude<R, Outbox>>
+  /** Replaces a range of the transcript, in a boundary of its own. Steers stay where they are. */
+  readonly rewrite: (
+    rewrite: RewriteDraft & { readonly replacement: ReadonlyArray<Json> }
+  ) => Effect.Effect<void, DeltaError>
+  /** Completes when a steer waits. Race it against a slow call. */
+  readonly steered: Effect.Effect<void>
+  /** Tells those who watch. Not stored: who is not there misses it. */
+  readonly emit: (progress: Json) => Effect.Effect<void>
+  /** A sign of life, for executors with a limit on silence. Boundaries and progress are signs of their own. */
+  readonly heartbeat: Effect.Effect<void>
+  /**
+   * Ends the attempt, uncharged, and holds its inputs until `ControlPlane.release`, or until a time to come in epoch
+   * milliseconds. The fiber is interrupted; the next attempt resumes behind the last boundary.
+   */
+  readonly park: (options?: { readonly until?: number }) => Effect.Effect<never, InvalidInput>
+}
+
+/**
+ * How an attempt went wrong: by a typed failure, a defect, or a limit that it went over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Failed<E> =
+  | { readonly _tag: "Failed"; readonly error: E; readonly failure: Failure }
+  | { readonly _tag: "Died"; readonly cause: Cause.Cause<never>; readonly failure: Failure }
+  /** It went over `runMax`, or was silent for longer than `silenceMax`. */
+  | { readonly _tag: "TimedOut"; readonly limit: "runMax" | "silenceMax"; readonly failure: Failure }
+
+/**
+ * How an agent's runs are carried out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E, R = never> {
+  /** Runs of this agent at once, in this process. The rest waits, unloaded. Default 16. */
+  readonly runsMax?: number
+  /** Runtimes that wait are served in turns over this key (a tenant). Default: the runtime. */
+  readonly fairBy?: (runtimeId: RuntimeId) => string
+  /** Attempts before an input is a dead letter. Default: the drivers' limit, 3. */
+  readonly attemptsMax?: number
+  /**
+   * The delay before the next attempt. It sees every failure so far as the last one; when it is done, the input is a
+   * dead letter at once. Default: exponential from 1 second to at most 1 minute.
+   */
+  readonly retry?: Schedule.Schedule<unknown, Failed<E>>
+  /** Whether inputs behind a failed one go on while it waits. Default `pass`. */
+  readonly onFailure?: "pass" | "block"
+  /**
+   * The world's fault, not the input's: costs no attempt, and no run of the agent starts for as long. Then one tries; the
+   * pause doubles while it fails, up to eight times as long.
+   */
+  readonly outage?: (failed: Failed<E>) => Option.Option<Duration.DurationInput>
+  /** What becomes of a batch whose run was lost. Asked before the next attempt. Default: `retry`. */
+  readonly inDoubt?: (run: Run) => Effect.Effect<"retry" | "hold" | "settle", never, R>
+  /** The longest time of one attempt. Default: none. */
+  readonly runMax?: Duration.DurationInput
+  /** The longest time without a boundary, progress or heartbeat. Default: none. */
+  readonly silenceMax?: Duration.DurationInput
+  /** How long a run that is over is waited for, before the next one starts without it. Default 5 seconds. */
+  readonly interruptGrace?: Duration.DurationInput
+  /** What stands for a blob that is gone: the input is held as `undecodable`, or a text says so. Default `fail`. */
+  readonly missingBlob?: "fail" | "placeholder"
+}
+
+/**
+ * Carries out runs. What it answers is committed as the run's final boundary, which consumes the inputs.
+ *
+ * @example
+ * ```ts
+ * import { type Executor, Session } from "effect-burrow"
+ * import * as Effect from "effect/Effect"
+ *
+ * class NotToday extends Error {
+ *   readonly _tag = "NotToday"
+ * }
+ *
+ * const cook: Executor.Executor<NotToday | Executor.DeltaError> = {
+ *   apply: (run) =>
+ *     Effect.gen(function*() {
+ *       if (run.attempt > 2) return yield* Effect.fail(new NotToday())
+ *       yield* run.checkpoint({ append: [Session.assistant("Water is boiling.")] })
+ *       return { append: [Session.assistant("Dinner is ready.")], result: "dinner" }
+ *     })
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Executor<E = never, R = never, AE = never, AR = never> {
+  readonly apply: (run: Run) => Effect.Effect<Output<AE, AR> | void, E, R>
+}
