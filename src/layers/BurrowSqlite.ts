@@ -6,16 +6,23 @@
 import type { SqliteClient } from "@effect/sql-sqlite-node/SqliteClient"
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
+import type { Limits } from "../schema/Limits.js"
 import type { SchemaFromTheFuture, StoreOpenFailed, StoreOwned } from "../schema/StoreError.js"
 import type { BlobStore } from "../services/BlobStore.js"
+import type { ControlPlane } from "../services/ControlPlane.js"
 import type { Digest } from "../services/Digest.js"
 import type { Drivers } from "../services/Driver.js"
 import type { IdGenerator } from "../services/IdGenerator.js"
+import type { Inbox } from "../services/Inbox.js"
+import type { Observer } from "../services/Observer.js"
 import type { RuntimeStore } from "../services/RuntimeStore.js"
 import * as BlobStoreSql from "./BlobStoreSql.js"
+import * as ControlPlaneLive from "./ControlPlaneLive.js"
 import * as DigestNode from "./DigestNode.js"
 import * as DriverPersistent from "./DriverPersistent.js"
 import * as IdGeneratorUuid from "./IdGeneratorUuid.js"
+import * as InboxLive from "./InboxLive.js"
+import * as ObserverLive from "./ObserverLive.js"
 import * as RuntimeStoreSqlite from "./RuntimeStoreSqlite.js"
 
 /**
@@ -25,6 +32,16 @@ import * as RuntimeStoreSqlite from "./RuntimeStoreSqlite.js"
  * @category models
  */
 export interface Options extends RuntimeStoreSqlite.Options, DriverPersistent.Options {}
+
+/**
+ * The file, and the limits of inputs that are handed over, which should be those of the owner.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GuestOptions extends RuntimeStoreSqlite.GuestOptions {
+  readonly limits?: Partial<Limits>
+}
 
 /**
  * The embedded default. The process owns the file for as long as the layer lives.
@@ -48,12 +65,55 @@ export interface Options extends RuntimeStoreSqlite.Options, DriverPersistent.Op
 export const layer = (
   options: Options
 ): Layer.Layer<
-  Drivers | RuntimeStore | BlobStore | Digest | IdGenerator | SqlClient.SqlClient | SqliteClient,
+  | ControlPlane
+  | Observer
+  | Inbox
+  | Drivers
+  | RuntimeStore
+  | BlobStore
+  | Digest
+  | IdGenerator
+  | SqlClient.SqlClient
+  | SqliteClient,
   StoreOpenFailed | StoreOwned | SchemaFromTheFuture
 > =>
-  DriverPersistent.layerWith(options).pipe(
+  Layer.merge(ControlPlaneLive.layer, InboxLive.layerWith(options)).pipe(
+    Layer.provideMerge(DriverPersistent.layerWith(options)),
     Layer.provideMerge(BlobStoreSql.layer()),
     Layer.provideMerge(RuntimeStoreSqlite.layer(options)),
+    Layer.provideMerge(Layer.merge(DigestNode.layer, IdGeneratorUuid.layer))
+  )
+
+/**
+ * For a process beside the owner of the file: it waits for inputs, watches, reads, and hands over inputs (`Inbox`) that
+ * the owner admits, also later, when there is none now. The file must be there.
+ *
+ * @example
+ * ```ts
+ * import { Inbox, Input, Observer } from "effect-burrow"
+ * import { BurrowSqlite } from "effect-burrow/sqlite"
+ * import * as Effect from "effect/Effect"
+ *
+ * const ask = Effect.gen(function*() {
+ *   const inbox = yield* Inbox.Inbox
+ *   const observer = yield* Observer.Observer
+ *   const inputId = yield* inbox.enqueue("cook/ana", Input.prompt("Make dinner", { idempotencyKey: "monday" }))
+ *   return yield* observer.await("cook/ana", inputId)
+ * }).pipe(Effect.provide(BurrowSqlite.layerGuest({ filename: "burrow.db" })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerGuest = (
+  options: GuestOptions
+): Layer.Layer<
+  Observer | Inbox | RuntimeStore | BlobStore | Digest | IdGenerator | SqlClient.SqlClient | SqliteClient,
+  StoreOpenFailed | SchemaFromTheFuture
+> =>
+  Layer.merge(ObserverLive.layer, InboxLive.layerWith(options)).pipe(
+    Layer.provideMerge(BlobStoreSql.layer()),
+    Layer.provideMerge(RuntimeStoreSqlite.layerGuest(options)),
     Layer.provideMerge(Layer.merge(DigestNode.layer, IdGeneratorUuid.layer))
   )
 

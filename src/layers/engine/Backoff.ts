@@ -1,0 +1,42 @@
+/**
+ * When a failed batch is tried again. A schedule's state is not stored: it is stepped from its beginning, once for each
+ * attempt that was made, so that a restart changes nothing.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Intervals from "effect/ScheduleIntervals"
+import type { Failed } from "../../services/Executor.js"
+
+export const standard: Schedule.Schedule<unknown, unknown> = Schedule.exponential("1 second").pipe(
+  Schedule.union(Schedule.spaced("1 minute"))
+)
+
+/** The time of the next attempt; `null` when the schedule has ended. Time goes on within it as its delays say. */
+export const nextAttemptAt = <E>(
+  schedule: Schedule.Schedule<unknown, Failed<E>>,
+  failed: Failed<E>,
+  attempt: number,
+  now: number
+): Effect.Effect<number | null> => {
+  const step = (state: unknown, made: number, time: number): Effect.Effect<number | null> =>
+    Effect.flatMap(schedule.step(time, failed, state), ([next, , decision]) => {
+      if (decision._tag === "Done") return Effect.succeed(null)
+      const at = Math.max(time, Intervals.start(decision.intervals))
+      return made >= attempt ? Effect.succeed(now + at - time) : step(next, made + 1, at)
+    })
+  return step(schedule.initial, 1, now)
+}
+
+/** For what is wrong with a store, and passes. */
+export const patience = Schedule.exponential("20 millis").pipe(
+  Schedule.union(Schedule.spaced("2 seconds")),
+  Schedule.jittered
+)
+
+/** How long the n-th trouble in a row is waited out, in milliseconds. */
+export const troubleMillis = (inARow: number): number => Math.min(30_000, 500 * 2 ** Math.min(inARow - 1, 10))
+
+/** The pause of the n-th outage in a row: it doubles, up to eight times the first. */
+export const outageMillis = (pause: Duration.DurationInput, inARow: number): number =>
+  Duration.toMillis(pause) * Math.min(8, 2 ** (inARow - 1))

@@ -1,0 +1,418 @@
+/** A run as its executor sees it, and as the loop does: who has ended it, when it last gave a sign, whether it waits. */
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import { InvalidInput, type OwnershipLost } from "../../schema/DriverError.js"
+import type { Input } from "../../schema/Input.js"
+import type { Json } from "../../schema/Json.js"
+import { message } from "../../schema/Session.js"
+import type { SessionHead } from "../../schema/Session.js"
+import type { LoadError, ReadFailed } from "../../schema/StoreError.js"
+import type {
+  BoundaryError,
+  BoundaryOptions,
+  BoundaryOutcome,
+  Drivers,
+  Notice,
+  Service as Driver,
+  StagedRun
+} from "../../services/Driver.js"
+import { type Delta, type DeltaError, Outbox, type Output, type Run } from "../../services/Executor.js"
+import { Arguments } from "../driver/Arguments.js"
+import * as Backoff from "./Backoff.js"
+import type { Gate } from "./Gate.js"
+import type { ProgressHub } from "./Progress.js"
+
+/** Why an attempt is over. The first word counts. */
+export type Verdict =
+  | { readonly _tag: "exited"; readonly exit: Exit.Exit<Output<unknown, unknown> | void, unknown> }
+  /** By a commit that was not the loop's: cancelled, stopped, destroyed, recovered. */
+  | { readonly _tag: "closed" }
+  /** Another owner has the runtime: there is nothing to commit any more. */
+  | { readonly _tag: "lost"; readonly error: OwnershipLost }
+  /** The store failed, and went on failing. */
+  | { readonly _tag: "trouble"; readonly error: unknown }
+  | { readonly _tag: "timedOut"; readonly limit: "runMax" | "silenceMax" }
+  | { readonly _tag: "parked"; readonly until: number | null }
+  /** The run before was lost, and the application has decided. `retry`: if there were an attempt left. */
+  | { readonly _tag: "inDoubt"; readonly word: "retry" | "hold" | "settle" }
+  /** By the engine: it closes, or was asked to. */
+  | { readonly _tag: "givenBack" }
+
+/** What an `alongside` itself fails with, told apart from what its commit does. */
+class AlongsideFailed<E> extends Data.TaggedClass("AlongsideFailed")<{ readonly error: E }> {}
+
+const passing: ReadonlySet<string> = new Set([
+  "StoreBusy",
+  "CommitUnknown",
+  "WriteFailed",
+  "ReadFailed",
+  "BlobReadFailed",
+  "BlobWriteFailed",
+  "TransactionEnded"
+])
+
+/** What the store will get over, so that the same may be tried again. */
+export const isPassing = (error: { readonly _tag: string; readonly retryable?: boolean }): boolean =>
+  passing.has(error._tag) && error.retryable === true
+
+const theirs = new Set<string>(
+  [
+    "InvalidInput",
+    "InputTooLarge",
+    "NoteConflict",
+    "SessionKeyMismatch",
+    "TranscriptRevisionConflict",
+    "AlongsideTimeout",
+    "BlobNotFound",
+    "BlobCorrupt",
+    "BlobTooLarge",
+    "BlobInvalidId"
+  ] satisfies ReadonlyArray<DeltaError["_tag"]>
+)
+
+const isTheirs = (error: BoundaryError): error is Extract<BoundaryError, DeltaError> => theirs.has(error._tag)
+
+const PAGE = 100
+
+/** How often a boundary that the store would not take is tried, before the attempt is given back. */
+const BOUNDARY_TRIES_MAX = 30
+
+export interface Needs {
+  readonly agent: string
+  readonly driver: Driver
+  readonly drivers: Context.Tag.Service<Drivers>
+  readonly gate: Gate
+  readonly progress: ProgressHub
+  readonly staged: StagedRun
+  readonly inputs: ReadonlyArray<Input>
+  readonly startedAt: number
+  /** After its first boundary: it has not ended the process. */
+  readonly onBoundary: () => void
+  /** It waits for another runtime, maybe for one of those that wait for it to end. */
+  readonly onWait: Effect.Effect<void>
+}
+
+export class RunLive implements Run {
+  readonly verdict = Deferred.unsafeMake<Verdict>(FiberId.none)
+  lastProgressAt: number
+  private readonly lock = Effect.unsafeMakeSemaphore(1)
+  private sequence = 0
+  private readonly steeredListeners = new Set<() => void>()
+  /** How many of its fibers wait for other runtimes; see `waitingFor`. */
+  private waits = 0
+  private hasPlace = true
+  /** It wants its place again: how it is told that it has one, and how it goes on without. */
+  private inLine: { readonly tell: () => void; readonly goOn: () => void } | undefined
+  private hasVerdict = false
+  private isCompleting = false
+  private isDismissed = false
+  /** The store, or whoever closed the run, has ended it; not its executor. */
+  hasTrouble = false
+
+  constructor(private readonly needs: Needs) {
+    this.lastProgressAt = needs.startedAt
+  }
+
+  get runtimeId() {
+    return this.needs.driver.runtimeId
+  }
+  get agent() {
+    return this.needs.agent
+  }
+  get runId() {
+    return this.needs.staged.runId
+  }
+  get attempt() {
+    return this.needs.staged.attempt
+  }
+  get idempotencyKey() {
+    return this.needs.staged.idempotencyKey
+  }
+  get boundary() {
+    return this.needs.staged.primitive.boundary
+  }
+  get resume() {
+    return this.needs.staged.resume
+  }
+  get openTurns() {
+    return this.needs.staged.openTurns
+  }
+  get afterLoss() {
+    return this.needs.staged.afterLoss
+  }
+  get inputs() {
+    return this.needs.inputs
+  }
+  get primitive() {
+    return this.needs.staged.primitive
+  }
+  get startedAt() {
+    return this.needs.startedAt
+  }
+
+  end(verdict: Verdict): void {
+    this.hasVerdict = true
+    Deferred.unsafeDone(this.verdict, Effect.succeed(verdict))
+  }
+
+  /** What the driver says after each commit. */
+  noticed({ lost, runId, steers }: Notice): void {
+    if (lost !== null) return this.end({ _tag: "lost", error: lost })
+    if (runId !== this.runId) return this.end({ _tag: "closed" })
+    if (steers > 0) this.wakeSteered()
+  }
+
+  wakeSteered(): void {
+    for (const wake of this.steeredListeners) wake()
+  }
+
+  get session(): Effect.Effect<Option.Option<SessionHead>> {
+    return this.needs.driver.session
+  }
+
+  /** Reads of an executor: what passes is waited out, and what does not ends the attempt from outside. */
+  private read<A, E extends LoadError>(
+    effect: Effect.Effect<A, E>
+  ): Effect.Effect<A, Exclude<E, ReadFailed>> {
+    return effect.pipe(
+      Effect.retry({ schedule: Backoff.patience, times: BOUNDARY_TRIES_MAX, while: isPassing }),
+      Effect.catchAll((error) => error._tag === "ReadFailed" ? this.outside(error) : Effect.fail(error as never))
+    )
+  }
+
+  private outside(error: unknown): Effect.Effect<never> {
+    return Effect.suspend(() => {
+      this.hasTrouble = true
+      this.end({ _tag: "trouble", error })
+      return Effect.interrupt
+    })
+  }
+
+  transcript({ limit = PAGE, start = 0 }: { readonly start?: number; readonly limit?: number } = {}) {
+    const load = Effect.flatMap(this.session, (head) =>
+      this.needs.drivers.store.loadTranscript(this.runtimeId, {
+        start,
+        limit,
+        ...(Option.isSome(head) && { at: { revision: head.value.revision, length: head.value.length } })
+      }))
+    return this.read(
+      Effect.catchTag(load, "TranscriptRevisionConflict", (conflict) =>
+        // The session is this run's alone: somebody else has taken it.
+        this.outside(conflict))
+    )
+  }
+
+  get snapshot() {
+    return this.read(this.needs.drivers.store.loadSessionSnapshot(this.runtimeId))
+  }
+
+  history({ last }: { readonly last?: number } = {}) {
+    return Effect.gen(this, function*() {
+      const unrecorded = this.needs.staged.inputs.flatMap(({ head, input }) =>
+        // The first boundary of the run records them.
+        this.sequence > 0 || head.recorded || !head.policy.recordTranscript || Either.isLeft(input) ? [] : [head.id]
+      )
+      const own = this.primitive.appends.filter(({ inputId }) => unrecorded.includes(inputId))
+        .map(({ content, role }) => message(role)(content))
+      const length = Option.match(yield* this.session, { onNone: () => 0, onSome: (head) => head.length })
+      const wanted = last === undefined ? length : Math.max(0, Math.min(length, last - own.length))
+      const messages: Array<Json> = []
+      while (messages.length < wanted) {
+        const page = yield* this.transcript({ start: length - wanted + messages.length, limit: PAGE })
+        if (page.messages.length === 0) break
+        messages.push(...page.messages)
+      }
+      const all = [...messages, ...own]
+      return last === undefined ? all : all.slice(Math.max(0, all.length - last))
+    })
+  }
+
+  notes(scope: string) {
+    return this.read(this.needs.drivers.store.loadNotes(this.runtimeId, scope))
+  }
+
+  checkpoint<E, R>(delta: Delta<E, R> = {}) {
+    return Effect.flatMap(this.commit("checkpoint", delta), ({ steers }) =>
+      Effect.map(
+        Effect.forEach(steers, ({ head, input }) =>
+          Either.match(input, {
+            onRight: (input) => Effect.succeed([input]),
+            onLeft: (error) =>
+              Effect.as(
+                Effect.logError(
+                  `steer ${head.id} of ${this.runtimeId} cannot be read; the run goes on without it`,
+                  error
+                ),
+                []
+              )
+          })),
+        (inputs) => inputs.flat()
+      ))
+  }
+
+  note<E, R>(delta: Delta<E, R>) {
+    return Effect.asVoid(this.commit("note", delta))
+  }
+
+  rewrite(rewrite: Parameters<Run["rewrite"]>[0]) {
+    return Effect.asVoid(this.commit<never, never>("note", {}, { rewrite }))
+  }
+
+  complete<E, R>({ result, ...delta }: Output<E, R>) {
+    return Effect.suspend(() => {
+      this.isCompleting = true
+      return this.commit("complete", delta, result === undefined ? {} : { result })
+    })
+  }
+
+  get steered(): Effect.Effect<void> {
+    // A wake may be for another input: so it looks again. Who listens first misses none.
+    const look: Effect.Effect<boolean> = Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const woken = Deferred.unsafeMake<void>(FiberId.none)
+        const wake = () => Deferred.unsafeDone(woken, Effect.void)
+        this.steeredListeners.add(wake)
+        return { wake, woken }
+      }),
+      ({ woken }) =>
+        Effect.flatMap(
+          this.needs.driver.steers,
+          (steers) => steers > 0 ? Effect.succeed(true) : Effect.as(Deferred.await(woken), false)
+        ),
+      ({ wake }) => Effect.sync(() => this.steeredListeners.delete(wake))
+    )
+    return Effect.asVoid(Effect.repeat(look, { until: (isThere) => isThere }))
+  }
+
+  emit(value: Json) {
+    return Effect.zipRight(this.heartbeat, this.needs.progress.emit(this.runtimeId, this.runId, value))
+  }
+
+  get heartbeat(): Effect.Effect<void> {
+    return Effect.map(Clock.currentTimeMillis, (now) => {
+      this.lastProgressAt = now
+    })
+  }
+
+  park({ until }: { readonly until?: number } = {}) {
+    return Effect.gen(this, function*() {
+      const time = yield* new Arguments(this.runtimeId, this.needs.drivers.limits).time("until", until)
+      // Parking is not counted: without a wait it could go on for ever.
+      if (time !== null && time <= (yield* Clock.currentTimeMillis)) {
+        return yield* new InvalidInput({ runtimeId: this.runtimeId, field: "until", problem: "must be in the future" })
+      }
+      this.end({ _tag: "parked", until: time })
+      return yield* Effect.interrupt
+    })
+  }
+
+  /**
+   * One boundary after the other, each to its outcome: who interrupts one would not know where the run stands. What the
+   * store gets over is tried again with the same `after`, so that it is committed once.
+   */
+  private commit<E, R>(
+    kind: "checkpoint" | "note" | "complete",
+    { alongside, append, notes, outbox, snapshot }: Delta<E, R>,
+    more: { readonly result?: Json; readonly rewrite?: Parameters<Run["rewrite"]>[0] } = {}
+  ): Effect.Effect<BoundaryOutcome, DeltaError | E, Exclude<R, Outbox>> {
+    const { driver, drivers } = this.needs
+    const joined = alongside?.pipe(
+      Effect.mapError((error) => new AlongsideFailed({ error })),
+      Effect.provideService(Outbox, { send: (to, input) => drivers.post({ to, input }) })
+    )
+    const options = (): BoundaryOptions<AlongsideFailed<E>, Exclude<R, Outbox>> & { readonly result?: Json } => ({
+      runId: this.runId,
+      after: this.sequence,
+      delta: {
+        ...(append !== undefined && { append }),
+        ...(snapshot !== undefined && { snapshot }),
+        ...(more.rewrite !== undefined && { rewrite: more.rewrite })
+      },
+      ...(notes !== undefined && { notes }),
+      ...(outbox !== undefined && { outbox }),
+      ...(more.result !== undefined && { result: more.result }),
+      ...(joined !== undefined && { alongside: joined })
+    })
+    const once = Effect.suspend(() => driver[kind](options())).pipe(
+      // A steer that could not be read just now is handed over again by the repetition.
+      Effect.filterOrElse(
+        ({ steers }) => steers.every(({ input }) => Either.isRight(input) || !isPassing(input.left)),
+        ({ steers }) => Effect.fail(steers.flatMap(({ input }) => Either.isLeft(input) ? [input.left] : [])[0]!)
+      )
+    )
+    const settled = once.pipe(
+      Effect.retry({
+        schedule: Backoff.patience,
+        times: BOUNDARY_TRIES_MAX,
+        while: (error) => error._tag !== "AlongsideFailed" && isPassing(error) && !this.isOver
+      }),
+      Effect.tap(({ receipt }) => {
+        this.sequence = receipt.sequence
+        this.needs.onBoundary()
+        return this.heartbeat
+      }),
+      Effect.catchAll((error): Effect.Effect<never, DeltaError | E> => {
+        if (error._tag === "AlongsideFailed") return Effect.fail(error.error)
+        return isTheirs(error) ? Effect.fail(error) : this.outside(error)
+      })
+    )
+    return this.lock.withPermits(1)(Effect.uninterruptible(settled))
+  }
+
+  /**
+   * The place among `runsMax` is others' while the run waits, with however many fibers. Also who gives up waiting goes on
+   * with a place: it stands in line, whatever becomes of its fiber, until it has one or the run is over.
+   */
+  waitingFor<A, E, R>(wait: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    const begin = Effect.suspend(() => {
+      this.waits++
+      this.leavePlace()
+      return this.needs.onWait
+    })
+    const end = Effect.async<void>((resume) => {
+      this.waits--
+      if (this.waits > 0 || this.hasPlace || this.isDismissed) return resume(Effect.void)
+      const goOn = () => {
+        this.inLine = undefined
+        resume(Effect.void)
+      }
+      const tell = () => {
+        this.hasPlace = true
+        goOn()
+      }
+      this.inLine = { tell, goOn }
+      this.needs.gate.regain(tell)
+    })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.zipRight(begin, Effect.flatMap(Effect.exit(restore(wait)), (exit) => Effect.zipRight(end, exit)))
+    )
+  }
+
+  /** Nor does it want one any more: a fiber that stands in line goes on without. */
+  private leavePlace(): void {
+    if (this.inLine !== undefined) {
+      this.needs.gate.withdraw(this.inLine.tell)
+      this.inLine.goOn()
+    }
+    if (!this.hasPlace) return
+    this.hasPlace = false
+    this.needs.gate.release()
+  }
+
+  /** The loop has done with it. Whatever its executor goes on with, it takes nobody's place. */
+  dismiss(): void {
+    this.isDismissed = true
+    this.leavePlace()
+  }
+
+  private get isOver(): boolean {
+    return this.hasVerdict && !this.isCompleting
+  }
+}
