@@ -1,7 +1,8 @@
 /** The main job: each line of a text becomes a durable prompt, and the agent consumes them. */
 import * as FileSystem from "@effect/platform/FileSystem"
-import { Driver, Ids, Input, RuntimeStore } from "effect-burrow"
+import { ControlPlane, Driver, type Ids, Input, RuntimeStore } from "effect-burrow"
 import { BurrowSqlite } from "effect-burrow/sqlite"
+import * as Array from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -28,69 +29,69 @@ const limits = { attemptsMax: 1_000_000, stagingsMax: 1_000_000 }
 /** Lines that may be accepted and not consumed: how far reading goes ahead of the agent. */
 const LINES_AHEAD_MAX = 64
 
-interface Database {
-  readonly filename: string
-  readonly temporary: boolean
-}
+/** The agent needs milliseconds for a line. */
+const PATIENCE = "10 seconds"
 
-const databaseOf = (given: Option.Option<string>) =>
-  Option.match(given, {
-    onSome: (filename) => Effect.succeed<Database>({ filename, temporary: false }),
-    onNone: () =>
-      Effect.gen(function*() {
-        const files = yield* FileSystem.FileSystem
-        const folder = yield* files.makeTempDirectoryScoped({ prefix: "burrow-quickstart-" })
-        return { filename: `${folder}/quickstart.db`, temporary: true }
-      })
-  })
+const temporaryFile = Effect.gen(function*() {
+  const files = yield* FileSystem.FileSystem
+  const folder = yield* files.makeTempDirectoryScoped({ prefix: "burrow-quickstart-" })
+  return `${folder}/quickstart.db`
+})
 
 export const run = (args: Extract<Arguments, { readonly _tag: "run" }>) =>
   Effect.gen(function*() {
     const opening = yield* Text.choose(args)
-    const database = yield* databaseOf(args.db)
-    yield* Effect.provide(work(opening, database, args), BurrowSqlite.layer({ filename: database.filename, limits }))
+    const filename = yield* Effect.catchTag(args.db, "NoSuchElementException", () => temporaryFile)
+    const [kept, goesOn] = Option.isSome(args.db)
+      ? ["", `; --db ${filename} goes on from here`]
+      : [" (removed at the end; --db FILE keeps it)", ""]
+    yield* Output.line(`database: ${filename}${kept}`).pipe(
+      Effect.zipRight(work(opening, args.crashAfter)),
+      Effect.onInterrupt(() => Effect.ignore(Output.notice(`quickstart: interrupted${goesOn}`))),
+      Effect.provide(BurrowSqlite.layer({ filename, limits }))
+    )
   }).pipe(Effect.scoped)
 
-const work = (opening: Text.Opening, { filename, temporary }: Database, options: Agent.Options) =>
+const work = (opening: Text.Opening, crashAfter: Option.Option<number>) =>
+  Effect.gen(function*() {
+    const plane = yield* ControlPlane.ControlPlane
+    const { isNew, left } = yield* tellRecovery(plane)
+
+    // From here on the agent works, at first on what an earlier process has left.
+    const told = yield* Effect.makeSemaphore(0)
+    yield* plane.register(RUNTIME_ID, Agent.make({ crashAfter, told }))
+    const tell = (inputId: Ids.InputId) => Effect.zipRight(tellConsumed(plane, inputId), told.release(1))
+    yield* Effect.forEach(left, tell)
+
+    // Then line by line. Reading goes ahead, and each line is waited for in its turn.
+    const lines = yield* linesOf(yield* opening, isNew)
+    yield* lines.pipe(
+      Stream.mapEffect((line) => accept(plane, line)),
+      Stream.buffer({ capacity: LINES_AHEAD_MAX }),
+      Stream.runForEach((outcome) => outcome._tag === "accepted" ? tell(outcome.inputId) : Effect.void)
+    )
+    yield* Output.settle
+    const { json } = yield* result(Output.counts.deduplicated)
+    yield* Output.line(json)
+  }).pipe(Effect.scoped)
+
+/** Says what an earlier process has left, and answers the lines of it that the agent will go on with. */
+const tellRecovery = (plane: ControlPlane.Service) =>
   Effect.gen(function*() {
     const drivers = yield* Driver.Drivers
     const driver = yield* drivers.get(RUNTIME_ID)
-    yield* Output.line(`database: ${filename}${temporary ? " (removed at the end; --db FILE keeps it)" : ""}`)
-    const isNew = yield* tellRecovery(driver)
-
-    // First what an earlier process has left, then line by line; the agent works while the next lines are read.
-    const agent = Agent.make(driver, options)
-    yield* agent.workOff
-    let deduplicated = 0
-    const lines = yield* linesOf(yield* opening, isNew)
-    yield* lines.pipe(
-      Stream.mapEffect((line) => accept(driver, line)),
-      Stream.tap((outcome) => Effect.sync(() => outcome === "deduplicated" && deduplicated++)),
-      Stream.buffer({ capacity: LINES_AHEAD_MAX }),
-      Stream.runForEach(() => agent.workOff)
-    )
-    yield* Output.settle
-    const { json } = yield* result(deduplicated)
-    yield* Output.line(json)
-  }).pipe(
-    Effect.onInterrupt(() =>
-      Effect.ignore(Output.notice(`quickstart: interrupted${temporary ? "" : `; --db ${filename} goes on from here`}`))
-    )
-  )
-
-/** Says what an earlier process has left. Answers whether there was none. */
-const tellRecovery = (driver: Driver.Service) =>
-  Effect.gen(function*() {
-    const store = yield* RuntimeStore.RuntimeStore
-    const { accepted, consumed } = yield* store.loadTotals(RUNTIME_ID)
-    if (accepted === 0) return true
     const { active, corrupt, lostRun, requeued } = yield* driver.recovery
+    const { accepted, consumed } = yield* drivers.store.loadTotals(RUNTIME_ID)
+    if (accepted === 0) return { isNew: true, left: [] }
     yield* Output.line(
       `recovered: ${accepted} accepted before, ${consumed} consumed, ${active} waiting` +
         (lostRun ? `, ${requeued} of them requeued from a run that was lost` : "") +
         (corrupt.length > 0 ? `, ${corrupt.length} unreadable and skipped` : "")
     )
-    return false
+    const rows = yield* plane.inputs(RUNTIME_ID, { only: "active", limit: active + corrupt.length })
+    // What is held waits for a person.
+    const left = Array.getRights(rows).filter(({ head }) => head.phase !== "held").map(({ head }) => head.id)
+    return { isNew: false, left }
   })
 
 /** A text that nobody has chosen is not mixed with another. */
@@ -111,18 +112,17 @@ const isBegun = <E>(lines: Stream.Stream<Line, E>) =>
     const store = yield* RuntimeStore.RuntimeStore
     const first = yield* Stream.runHead(lines)
     if (Option.isNone(first)) return false
-    const stored = yield* store.loadInputStateByKey(RUNTIME_ID, keyOf(first.value))
+    const stored = yield* store.loadInputStateByKey(RUNTIME_ID, Agent.keyOf(first.value.number))
     return Option.exists(stored, ({ body }) =>
       body._tag === "inline" && Agent.textOf(Input.contentOf(body.input)) === first.value.text)
   })
 
-const keyOf = (line: Line): Ids.IdempotencyKey => Ids.IdempotencyKey.make(Agent.keyOf(line.number))
-
 /** Says that the line is accepted when it is on the disk, and not before. */
-const accept = (driver: Driver.Service, line: Line) =>
+const accept = (plane: ControlPlane.Service, line: Line) =>
   Effect.gen(function*() {
     const refused = (reason: string) => new LineRefused({ line: line.number, reason })
-    const outcome = yield* driver.accept(Input.prompt(line.text, { idempotencyKey: keyOf(line) })).pipe(
+    const input = Input.prompt(line.text, { idempotencyKey: Agent.keyOf(line.number) })
+    const outcome = yield* plane.ingest(RUNTIME_ID, input).pipe(
       Effect.catchTags({
         IdempotencyConflict: () => refused("another text was accepted under this number before"),
         InputTooLarge: (error) => refused(error.message),
@@ -131,5 +131,14 @@ const accept = (driver: Driver.Service, line: Line) =>
     )
     if (outcome._tag === "rejected") return yield* refused(outcome.reason.detail)
     yield* Output.step(outcome._tag, `${outcome._tag} line ${line.number}`)
-    return outcome._tag
+    return outcome
   })
+
+/** Says that the line is consumed when its boundary is on the disk, and not before. */
+const tellConsumed = (plane: ControlPlane.Service, inputId: Ids.InputId) =>
+  plane.await(RUNTIME_ID, inputId).pipe(
+    Effect.timeout(PATIENCE),
+    // The engine waits until a store that fails is well again. This job ends: a write tells what is wrong.
+    Effect.tapErrorTag("TimeoutException", () => plane.publishEvent(RUNTIME_ID, "quickstart.overdue", inputId)),
+    Effect.flatMap(({ result }) => Output.step("consumed", `consumed ${Option.getOrElse(result, () => inputId)}`))
+  )

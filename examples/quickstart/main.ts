@@ -7,6 +7,8 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as process from "node:process"
 import * as Arguments from "./arguments.js"
 import * as Job from "./job.js"
@@ -29,11 +31,16 @@ const main = Effect.gen(function*() {
 const exitCode = (exit: Exit.Exit<unknown, unknown>): number =>
   Exit.isSuccess(exit) ? 0 : Cause.isInterruptedOnly(exit.cause) ? 130 : 1
 
+/** What the engine logs is for people. */
+const log = Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))
+
 main.pipe(
-  Effect.provide(NodeContext.layer),
+  Effect.provide([NodeContext.layer, log]),
+  Logger.withMinimumLogLevel(LogLevel.Error),
   Effect.tapErrorCause(Output.complain),
   NodeRuntime.runMain({
     disableErrorReporting: true,
+    disablePrettyLogger: true,
     teardown: (exit, onExit) => onExit(exitCode(exit))
   })
 )

@@ -53,7 +53,8 @@ export const settle: Effect.Effect<void, OutputFailed> = Effect.suspend(() => {
   return write(process.stderr, "\n")
 })
 
-const counts = { accepted: 0, deduplicated: 0, consumed: 0 }
+/** Of this process. */
+export const counts = { accepted: 0, deduplicated: 0, consumed: 0 }
 
 /** One step of the job, said when it is durable. */
 export const step = (kind: keyof typeof counts, text: string): Effect.Effect<void, OutputFailed> =>
