@@ -14,6 +14,7 @@ import { UnknownInput } from "../schema/DriverError.js"
 import type { InputId, RunId } from "../schema/Ids.js"
 import { type AbandonReason, type Failure, type HoldReason, type InputHead, isLost } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
+import type { CloseReply } from "../schema/Report.js"
 import { RunNotOpen } from "../schema/StoreError.js"
 import { dissolve, hasActed, replace } from "./Accept.js"
 import { canApply } from "./InputLifecycle.js"
@@ -34,11 +35,6 @@ export type CloseCommand =
   | { readonly _tag: "hold"; readonly runId: RunId; readonly reason: HoldReason; readonly until: number | null }
   | { readonly _tag: "settle"; readonly runId: RunId }
   | { readonly _tag: "cancel"; readonly runId: RunId; readonly reason: string }
-
-export interface CloseReply {
-  readonly requeued: ReadonlyArray<InputId>
-  readonly abandoned: ReadonlyArray<InputId>
-}
 
 export const close = (command: CloseCommand, limits: Limits): Decide<CloseReply, RunNotOpen> => (state, stamp, now) => {
   if (state.run?.id !== command.runId) {

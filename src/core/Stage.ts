@@ -7,6 +7,7 @@ import { Destroyed, NotReady, RunInProgress } from "../schema/DriverError.js"
 import type { BatchId, RunId, Stamp } from "../schema/Ids.js"
 import { type InputHead, isLost } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
+import type { OpenTurn } from "../schema/Run.js"
 import { exhausted } from "./Close.js"
 import { stagesRuns } from "./Lifecycle.js"
 import * as State from "./State.js"
@@ -22,13 +23,6 @@ export interface StageCommand {
   readonly mayBeFatal?: boolean
   /** The caller decides about a batch whose run was lost, and takes it also when its attempts are used up. */
   readonly decidesLost?: boolean
-}
-
-/** A batch that has committed something and is not done. */
-export interface OpenTurn {
-  readonly batchId: BatchId
-  readonly runId: RunId
-  readonly sequence: number
 }
 
 export type StageReply =

@@ -41,7 +41,7 @@ const make = (
       ...taking,
       ...control.make(engine, drivers),
       ...views.make(engine, drivers, observer),
-      cron: (options) => recurring.run(drivers, taking.ingest, options)
+      cron: (options) => recurring.run(drivers, fork, taking.ingest, options)
     }
     return plane
   })

@@ -97,6 +97,20 @@ export class Lost extends Schema.TaggedError<Lost>()("Lost", {
 }
 
 /**
+ * The input was handed over as a row, by an outbox or an `Inbox`, and its runtime has refused it for good. It never was
+ * one of its inputs; the row is kept: `RuntimeStore.loadDeposits({ refused: true })`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Refused extends Schema.TaggedError<Refused>()("Refused", { ...names, error: Failure }) {
+  readonly retryable = false
+  override get message(): string {
+    return `${input(this)} was handed over and refused: ${this.error.tag}: ${this.error.message}`
+  }
+}
+
+/**
  * A run of `by` would wait for `runtimeId`, which cannot go on before that run ends.
  *
  * @since 0.1.0
@@ -120,4 +134,4 @@ export class WouldDeadlock extends Schema.TaggedError<WouldDeadlock>()("WouldDea
  * @since 0.1.0
  * @category models
  */
-export type Ended = DeadLettered | Cancelled | Superseded | Dropped | Lost
+export type Ended = DeadLettered | Cancelled | Superseded | Dropped | Lost | Refused

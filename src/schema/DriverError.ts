@@ -66,7 +66,7 @@ export class InputRejected extends Schema.TaggedError<InputRejected>()("InputRej
 }) {
   readonly retryable = false
   override get message(): string {
-    return `The input for ${this.runtimeId} is rejected: ${this.reason.detail}.`
+    return `The input for ${this.runtimeId} is rejected, and would be again: ${this.reason.detail}. Nothing was written.`
   }
 }
 
@@ -140,6 +140,23 @@ export class TooManyRuntimes extends Schema.TaggedError<TooManyRuntimes>()("TooM
 }
 
 /**
+ * As many fibers wait for inputs as may.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TooManyWaiters extends Schema.TaggedError<TooManyWaiters>()("TooManyWaiters", {
+  ...runtimeId,
+  waitersMax: Schema.Number
+}) {
+  readonly retryable = true
+  override get message(): string {
+    return `Waiting for an input of ${this.runtimeId} is refused: ${this.waitersMax} fibers wait for inputs, the limit. ` +
+      "Wait for fewer at a time; inputs go on without being waited for."
+  }
+}
+
+/**
  * The encoded body is over `inputBytesMax`; bytes of blobs do not count.
  *
  * @since 0.1.0
@@ -152,7 +169,8 @@ export class InputTooLarge extends Schema.TaggedError<InputTooLarge>()("InputToo
 }) {
   readonly retryable = false
   override get message(): string {
-    return `The input for ${this.runtimeId} has ${this.bytes} bytes; at most ${this.inputBytesMax} are taken.`
+    return `The input for ${this.runtimeId} has ${this.bytes} bytes; at most ${this.inputBytesMax} are taken. Hand large ` +
+      "content over as media blocks, or raise inputBytesMax."
   }
 }
 

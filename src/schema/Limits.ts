@@ -51,6 +51,10 @@ export interface Limits {
   readonly runtimesLiveMax: number
   /** How long a runtime that nothing happens to stays in memory, in milliseconds. */
   readonly runtimeIdleMillis: number
+  /** Runtimes of one agent that wait for a turn by name; those beyond are found in the store when there is room. */
+  readonly runtimesWaitingMax: number
+  /** Fibers that wait for inputs at the same time; more are refused as `TooManyWaiters`. */
+  readonly waitersMax: number
   /** Inputs that leave with one boundary. */
   readonly outboxMax: number
   /** Commands folded into one commit. */
@@ -94,6 +98,8 @@ export const defaults: Limits = {
   snapshotBytesMax: 64 * 1024 * 1024,
   runtimesLiveMax: 10_000,
   runtimeIdleMillis: 60_000,
+  runtimesWaitingMax: 16_384,
+  waitersMax: 100_000,
   outboxMax: 100,
   foldCommandsMax: 128,
   inDoubtMillis: 5_000

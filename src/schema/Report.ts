@@ -135,3 +135,14 @@ export const RecycleReport = Schema.Struct({ inputsTransferred: Count })
  * @category models
  */
 export interface RecycleReport extends Schema.Schema.Type<typeof RecycleReport> {}
+
+/**
+ * What became of the inputs of a run that ended without a final boundary.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CloseReply {
+  readonly requeued: ReadonlyArray<InputId>
+  readonly abandoned: ReadonlyArray<InputId>
+}

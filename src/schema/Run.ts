@@ -217,3 +217,15 @@ export const RunEvent = Schema.Union(
  * @category models
  */
 export type RunEvent = typeof RunEvent.Type
+
+/**
+ * A batch that has committed something and is not done: its last boundary, by whichever attempt made it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OpenTurn {
+  readonly batchId: BatchId
+  readonly runId: RunId
+  readonly sequence: number
+}

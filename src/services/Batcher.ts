@@ -3,6 +3,7 @@
  * commands with it, and the store groups waiting commits.
  */
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -38,11 +39,16 @@ export const makeFork: Effect.Effect<Fork, never, Scope.Scope> = Effect.gen(func
   )
   const fork = (effect: Effect.Effect<void>): boolean => {
     if (state.closed) return false
-    runFork(effect, { scope })
+    // Whoever built the layer may not have been interruptible; what is forked here has to end with the scope.
+    runFork(Effect.interruptible(Effect.tapErrorCause(effect, reportDefect)), { scope })
     return true
   }
   return Object.defineProperty(fork, "closed", { get: () => state.closed }) as Fork
 })
+
+/** Nobody waits for background work, so nobody else would hear of it. */
+const reportDefect = (cause: Cause.Cause<never>): Effect.Effect<void> =>
+  Cause.isInterruptedOnly(cause) ? Effect.void : Effect.logError("background work has died", cause)
 
 export interface Options<Request, A, E> {
   readonly operation: string

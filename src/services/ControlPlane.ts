@@ -11,7 +11,6 @@ import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { CloseReply } from "../core/Close.js"
 import type { Ended, WouldDeadlock } from "../schema/AwaitError.js"
 import type {
   Destroyed,
@@ -21,11 +20,13 @@ import type {
   OwnershipLost,
   RunInProgress,
   RuntimeNotFound,
+  TooManyWaiters,
   UnknownInput
 } from "../schema/DriverError.js"
 import type { InputId, RunId, RuntimeId } from "../schema/Ids.js"
 import type { Draft } from "../schema/Input.js"
 import type { Json } from "../schema/Json.js"
+import type { CloseReply } from "../schema/Report.js"
 import type { AbandonReport, AcceptOutcome, RecoveryReport, RecycleReport, RetireReport } from "../schema/Report.js"
 import type { RuntimeState } from "../schema/Runtime.js"
 import type { RewriteDraft, SessionHead } from "../schema/Session.js"
@@ -39,7 +40,7 @@ import type {
   StoreReplaced
 } from "../schema/StoreError.js"
 import type { AcceptError, CommandError, OpenError, SessionError } from "./Driver.js"
-import type { CurrentRun, Executor, Options, Outbox } from "./Executor.js"
+import type { CurrentRun, DeltaError, Executor, Options, Outbox } from "./Executor.js"
 import type { Completion, Inspection, Service as Observer, Watched as Committed } from "./Observer.js"
 
 /**
@@ -71,7 +72,15 @@ export type IngestError = AcceptError | OpenError
  * @since 0.1.0
  * @category models
  */
-export type AwaitError = Ended | UnknownInput | WouldDeadlock | OwnershipLost | StoreReplaced | LoadError | StoreClosed
+export type AwaitError =
+  | Ended
+  | UnknownInput
+  | WouldDeadlock
+  | TooManyWaiters
+  | OwnershipLost
+  | StoreReplaced
+  | LoadError
+  | StoreClosed
 
 /**
  * What every command to a runtime can fail with. Commands, other than those that bring an input, are about runtimes
@@ -130,7 +139,7 @@ export interface Recurring {
   readonly cron: Cron.Cron
   readonly runtimeId: RuntimeId | string
   readonly input: Draft
-  /** Ticks that passed while no process was there: dropped, one input for all, or an input for each. Default `once`. */
+  /** Ticks that passed while no process was there, or while it slept: dropped, one input for all, or one for each. Default `once`. */
   readonly missed?: "skip" | "once" | "all"
 }
 
@@ -146,12 +155,19 @@ export interface Service {
   /**
    * Carries out the runs of an agent, from now until the scope closes: its pending work goes on at once. At the end its
    * runs are given back, uncharged, and waited for.
+   *
+   * Executors get the services of whoever registers them, and a scope of their own for each attempt. Loggers, tracers and
+   * other settings of fibers are those of the engine's layer: put them around it.
    */
   readonly register: <E, R, AE = never, AR = never>(
     agent: string,
     executor: Executor<E, R, AE, AR>,
-    options?: Options<E | AE, R>
-  ) => Effect.Effect<void, AlreadyRegistered | ReadFailed, Scope.Scope | Exclude<R | AR, Outbox | CurrentRun>>
+    options?: Options<E | AE | DeltaError, R>
+  ) => Effect.Effect<
+    void,
+    AlreadyRegistered | InvalidInput | ReadFailed | StoreClosed,
+    Scope.Scope | Exclude<R, CurrentRun | Scope.Scope> | Exclude<AR, Outbox | CurrentRun>
+  >
 
   /** Takes an input and wakes its runtime, which is made by its first one. */
   readonly ingest: (runtimeId: Id, input: Draft) => Effect.Effect<AcceptOutcome, IngestError>
@@ -162,7 +178,8 @@ export interface Service {
   ) => Effect.Effect<Completion, IngestError | AwaitError | InputRejected>
   /**
    * Waits for the input's end; also after a restart, also of one that ended long ago. From within a run it gives the
-   * run's place among `runsMax` to others meanwhile; to wait for oneself is `WouldDeadlock`, around any corner.
+   * run's place among `runsMax` to others meanwhile, and goes on when there is one again, also when it gives up waiting;
+   * to wait for oneself is `WouldDeadlock`, around any corner. (`Observer.await` and `watch` know nothing of runs.)
    */
   readonly await: (runtimeId: Id, inputId: InputId | string) => Effect.Effect<Completion, AwaitError>
   /** `ingest` into the running run, at its next checkpoint; with the next run when none is open. */
@@ -171,7 +188,8 @@ export interface Service {
 
   /**
    * Ends the open run, and what it had staged, as `cancelled`. With `inputId` that input alone, or the run that has it.
-   * Answers what has ended: nothing without an open run. Durable when it answers; the executor is interrupted after.
+   * Answers what has ended: nothing without an open run. Durable when it answers; the executor is interrupted after. It
+   * waits for no executor, but for a commit that is under way, whose `alongside` may take `alongsideMillisMax`.
    */
   readonly cancel: (
     runtimeId: Id,

@@ -10,13 +10,13 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
-import type { OpenTurn } from "../core/Stage.js"
 import type { BlobError } from "../schema/BlobError.js"
 import type { InputTooLarge, InvalidInput } from "../schema/DriverError.js"
 import type { InputId, RunId, RuntimeId } from "../schema/Ids.js"
 import type { Draft, Input } from "../schema/Input.js"
 import type { Failure } from "../schema/InputState.js"
 import type { Json } from "../schema/Json.js"
+import type { OpenTurn } from "../schema/Run.js"
 import type { Note, RunPrimitive } from "../schema/Run.js"
 import type { RewriteDraft, SessionHead, TranscriptPage } from "../schema/Session.js"
 import type {
@@ -177,7 +177,8 @@ export interface Run extends RunInfo {
 }
 
 /**
- * How an attempt went wrong: by a typed failure, a defect, or a limit that it went over.
+ * How an attempt went wrong: by a typed failure, of the executor or of its final boundary, by a defect, or by a limit
+ * that it went over.
  *
  * @since 0.1.0
  * @category models
@@ -195,15 +196,19 @@ export type Failed<E> =
  * @category models
  */
 export interface Options<E, R = never> {
-  /** Runs of this agent at once, in this process. The rest waits, unloaded. Default 16. */
+  /**
+   * Runs of this agent at once, in this process. The rest waits, unloaded. A run that waits for another runtime does not
+   * count, nor does one that is over and ignores its interruption. Default 16.
+   */
   readonly runsMax?: number
   /** Runtimes that wait are served in turns over this key (a tenant). Default: the runtime. */
   readonly fairBy?: (runtimeId: RuntimeId) => string
   /** Attempts before an input is a dead letter. Default: the drivers' limit, 3. */
   readonly attemptsMax?: number
   /**
-   * The delay before the next attempt. It sees every failure so far as the last one; when it is done, the input is a
-   * dead letter at once. Default: exponential from 1 second to at most 1 minute.
+   * The delay before the next attempt. It sees every failure so far as the last one; when it is done, or its delay has no
+   * end, the input is a dead letter at once. For delays: a schedule by the clock (`Schedule.cron`) is stepped through all
+   * its attempts at the time of the last one. Default: exponential from 1 second to at most 1 minute.
    */
   readonly retry?: Schedule.Schedule<unknown, Failed<E>>
   /** Whether inputs behind a failed one go on while it waits. Default `pass`. */
@@ -213,11 +218,11 @@ export interface Options<E, R = never> {
    * pause doubles while it fails, up to eight times as long.
    */
   readonly outage?: (failed: Failed<E>) => Option.Option<Duration.DurationInput>
-  /** What becomes of a batch whose run was lost. Asked before the next attempt. Default: `retry`. */
+  /** What becomes of a batch whose run was lost. Asked before the next attempt; if it dies, `hold`. Default: `retry`. */
   readonly inDoubt?: (run: Run) => Effect.Effect<"retry" | "hold" | "settle", never, R>
   /** The longest time of one attempt. Default: none. */
   readonly runMax?: Duration.DurationInput
-  /** The longest time without a boundary, progress or heartbeat. Default: none. */
+  /** The longest time without a boundary, progress or heartbeat; waiting for other runtimes aside. Default: none. */
   readonly silenceMax?: Duration.DurationInput
   /** How long a run that is over is waited for, before the next one starts without it. Default 5 seconds. */
   readonly interruptGrace?: Duration.DurationInput

@@ -85,8 +85,8 @@ export const runsInProgress = Metric.gauge("burrow.agent.runs_in_progress")
 
 /**
  * Attempts that ended; the tag `agent` is the agent's name, `outcome` is `completed`, `failed`, `outage`, `parked`,
- * `given_back`, `closed` (cancelled, stopped, destroyed), `trouble` (of the store, or a defect of the agent's options) or
- * `lost`; and, where the agent was asked about a lost attempt, `held` or `settled`.
+ * `given_back`, `closed` (cancelled, stopped, destroyed), `trouble` (of the store), `lost`, or of a run that was lost
+ * before `held` or `settled`.
  *
  * @since 0.1.0
  * @category metrics

@@ -154,7 +154,8 @@ export const agentOf = (runtimeId: RuntimeId | string): string => {
 export interface Service {
   /**
    * Waits until the input has ended, and answers at once when it has: also after a restart, also in another process. An
-   * input that is held or tried again goes on being waited for. `StoreClosed` when the observer closes first.
+   * input that is held or tried again goes on being waited for. `StoreClosed` when the observer closes first. From within
+   * a run use `ControlPlane.await`, which knows of runs.
    */
   readonly await: (
     runtimeId: RuntimeId | string,

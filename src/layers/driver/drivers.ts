@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
@@ -53,7 +54,11 @@ export const make = (
       inDoubt: options.inDoubt ?? "retry",
       fork: yield* makeFork,
       announce: (notice) => {
-        for (const listener of listeners) listener(notice)
+        for (const listener of listeners) {
+          // What was committed is answered, whatever a listener does.
+          const told = Either.try(() => listener(notice))
+          if (Either.isLeft(told)) env.fork(Effect.logError("a listener to drivers has thrown", told.left))
+        }
       }
     }
     const table = new Table(env)

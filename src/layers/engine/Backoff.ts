@@ -2,7 +2,6 @@
  * When a failed batch is tried again. A schedule's state is not stored: it is stepped from its beginning, once for each
  * attempt that was made, so that a restart changes nothing.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Intervals from "effect/ScheduleIntervals"
@@ -12,7 +11,12 @@ export const standard: Schedule.Schedule<unknown, unknown> = Schedule.exponentia
   Schedule.union(Schedule.spaced("1 minute"))
 )
 
-/** The time of the next attempt; `null` when the schedule has ended. Time goes on within it as its delays say. */
+const TIME_MAX = 8.64e15
+
+/**
+ * The time of the next attempt; `null` when the schedule has ended, or never comes to it. Time goes on within it as its
+ * delays say.
+ */
 export const nextAttemptAt = <E>(
   schedule: Schedule.Schedule<unknown, Failed<E>>,
   failed: Failed<E>,
@@ -20,9 +24,10 @@ export const nextAttemptAt = <E>(
   now: number
 ): Effect.Effect<number | null> => {
   const step = (state: unknown, made: number, time: number): Effect.Effect<number | null> =>
-    Effect.flatMap(schedule.step(time, failed, state), ([next, , decision]) => {
+    Effect.flatMap(Effect.suspend(() => schedule.step(time, failed, state)), ([next, , decision]) => {
       if (decision._tag === "Done") return Effect.succeed(null)
       const at = Math.max(time, Intervals.start(decision.intervals))
+      if (!(now + at - time <= TIME_MAX)) return Effect.succeed(null)
       return made >= attempt ? Effect.succeed(now + at - time) : step(next, made + 1, at)
     })
   return step(schedule.initial, 1, now)
@@ -38,5 +43,5 @@ export const patience = Schedule.exponential("20 millis").pipe(
 export const troubleMillis = (inARow: number): number => Math.min(30_000, 500 * 2 ** Math.min(inARow - 1, 10))
 
 /** The pause of the n-th outage in a row: it doubles, up to eight times the first. */
-export const outageMillis = (pause: Duration.DurationInput, inARow: number): number =>
-  Duration.toMillis(pause) * Math.min(8, 2 ** (inARow - 1))
+export const outageMillis = (pauseMillis: number, inARow: number): number =>
+  pauseMillis * Math.min(8, 2 ** (inARow - 1))

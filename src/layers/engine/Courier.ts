@@ -16,6 +16,8 @@ import * as Backoff from "./Backoff.js"
 
 const PAGE = 256
 
+const NUDGE_MILLIS = 50
+
 /** Runtimes that are handed their deposits at the same time. */
 const TARGETS_AT_ONCE = 16
 
@@ -102,7 +104,8 @@ export class Courier {
         }
         const some = Exit.isFailure(swept) || this.waiting.size > 0
         inARow = some ? inARow + 1 : 0
-        const again = Effect.raceFirst(arrived, Deferred.await(nudged))
+        // A full runtime commits often: not a look through all deposits for each time.
+        const again = Effect.raceFirst(arrived, Effect.zipLeft(Deferred.await(nudged), Effect.sleep(NUDGE_MILLIS)))
         yield* some ? Effect.raceFirst(again, Effect.sleep(Backoff.troubleMillis(inARow))) : again
       })
     )
@@ -123,9 +126,12 @@ export class Courier {
             const done: Array<Exclude<Settled, "later">> = []
             for (const deposit of deposits) {
               if (waiting.has(deposit.runtimeId)) break
-              const one = yield* admit(drivers, deposit)
-              if (one === "later") waiting.add(deposit.runtimeId)
-              else done.push(one)
+              // A fault of one runtime's is not the others'.
+              const one = yield* Effect.catchAllDefect(admit(drivers, deposit), (defect) =>
+                Effect.as(Effect.logError(`admitting deposit ${deposit.no} has died`, defect), "later" as const))
+              if (one === "later") {
+                waiting.add(deposit.runtimeId)
+              } else done.push(one)
             }
             return done
           }), { concurrency: TARGETS_AT_ONCE })

@@ -6,26 +6,25 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
-import { OwnershipLost } from "../../schema/DriverError.js"
+import { InvalidInput, OwnershipLost } from "../../schema/DriverError.js"
 import type { RuntimeId } from "../../schema/Ids.js"
 import {
   type CommitError,
   type ReadFailed,
   RecordCorrupt,
   SchemaFromTheFuture,
+  StoreClosed,
   StoreReplaced
 } from "../../schema/StoreError.js"
 import { eventLoopTurn, type Fork } from "../../services/Batcher.js"
 import { AlreadyRegistered } from "../../services/ControlPlane.js"
 import type { Drivers, Notice, Service as Driver } from "../../services/Driver.js"
-import type { Executor, Options } from "../../services/Executor.js"
+import type { DeltaError, Executor, Options } from "../../services/Executor.js"
 import * as Metrics from "../../services/Metrics.js"
 import { agentOf } from "../../services/Observer.js"
 import * as Backoff from "./Backoff.js"
@@ -53,9 +52,6 @@ type Unreachable = OwnershipLost | StoreReplaced | RecordCorrupt | SchemaFromThe
 
 const PENDING_PAGE = 4_096
 
-/** Names that may stand in a gate before those behind them are fetched from the store. */
-const WAITING_MAX = 16_384
-
 /** Who found no place in memory looks again after so long, since others than loops hold drivers too. */
 const CROWDED_MILLIS = 500
 
@@ -74,8 +70,9 @@ export class Engine {
   private readonly crowded = new Map<RuntimeId, Loop>()
   /** Which agents are paused is decided by one at a time, so that memory is what the store says last. */
   private readonly pausing = Effect.unsafeMakeSemaphore(1)
-  /** Turns that are going on, of all agents; who closes waits for them. */
-  private readonly quiet = new Map<Hosted.Hosted, { turns: number; readonly ended: Deferred.Deferred<void> }>()
+  /** Runtimes that do not go on in this process, until a driver says otherwise. */
+  private readonly unreachable = new Map<RuntimeId, Unreachable>()
+  private isClosed = false
 
   constructor(
     readonly drivers: Context.Tag.Service<Drivers>,
@@ -96,6 +93,11 @@ export class Engine {
       loop.run?.wakeSteered()
       return
     }
+    if (hosted.gate.waitingCount >= this.drivers.limits.runtimesWaitingMax) {
+      // Its rows say so too: it is found there when there is room.
+      hosted.hasMore = true
+      return
+    }
     this.loops.set(runtimeId, { hosted, again: false, run: undefined, troubles: 0 })
     this.enqueue(hosted, runtimeId)
   }
@@ -108,6 +110,7 @@ export class Engine {
   noticed(notice: Notice): void {
     const { lost, nextReadyAt, runtimeId, signal } = notice
     if (nextReadyAt !== null) this.timer.notice(nextReadyAt)
+    if (lost === null) this.unreachable.delete(runtimeId)
     this.loops.get(runtimeId)?.run?.noticed(notice)
     if (lost !== null) this.tellLost(runtimeId, lost)
     else if (signal !== "none") this.wake(runtimeId)
@@ -118,12 +121,17 @@ export class Engine {
   }
 
   private tellLost(runtimeId: RuntimeId, error: Unreachable): void {
-    for (const tell of this.lostListeners.get(runtimeId) ?? []) tell(error)
+    this.unreachable.set(runtimeId, error)
+    const listeners = this.lostListeners.get(runtimeId)
+    this.lostListeners.delete(runtimeId)
+    for (const tell of listeners ?? []) tell(error)
   }
 
   /** Fails when this process loses the runtime, or cannot go on with it. */
   lost(runtimeId: RuntimeId): Effect.Effect<never, Unreachable> {
     return Effect.async((resume) => {
+      const known = this.unreachable.get(runtimeId)
+      if (known !== undefined) return resume(Effect.fail(known))
       const tell = (error: Unreachable) => resume(Effect.fail(error))
       const listeners = this.lostListeners.get(runtimeId) ?? new Set()
       this.lostListeners.set(runtimeId, listeners.add(tell))
@@ -137,11 +145,13 @@ export class Engine {
   register<E, R, AE, AR>(
     agent: string,
     executor: Executor<E, R, AE, AR>,
-    options: Options<E | AE, R>
-  ): Effect.Effect<void, AlreadyRegistered | ReadFailed, Scope.Scope> {
+    options: Options<E | AE | DeltaError, R>
+  ): Effect.Effect<void, AlreadyRegistered | InvalidInput | ReadFailed | StoreClosed, Scope.Scope> {
     return Effect.gen(this, function*() {
+      yield* checkOptions(agent, options)
       const context = yield* Effect.context<never>()
       const isPaused = yield* PausedAgents.has(this.drivers.store, agent)
+      if (this.isClosed) return yield* new StoreClosed({ operation: `registering ${agent}` })
       if (this.agents.has(agent)) return yield* new AlreadyRegistered({ agent })
       const hosted = Hosted.make(agent, executor, options, {
         context: context as Context.Context<unknown>,
@@ -151,11 +161,12 @@ export class Engine {
       hosted.isPaused = isPaused
       if (isPaused) hosted.gate.close()
       this.agents.set(agent, hosted)
-      this.quiet.set(hosted, { turns: 0, ended: Deferred.unsafeMake(FiberId.none) })
       this.fork(this.resume(hosted))
+      return hosted
     }).pipe(
       this.pausing.withPermits(1),
-      (registered) => Effect.acquireRelease(registered, () => this.unregister(agent))
+      (registered) => Effect.acquireRelease(registered, (hosted) => this.unregister(hosted)),
+      Effect.asVoid
     )
   }
 
@@ -163,8 +174,7 @@ export class Engine {
   private resume(hosted: Hosted.Hosted): Effect.Effect<void> {
     const page = (after: Option.Option<RuntimeId>): Effect.Effect<void> =>
       Effect.gen(this, function*() {
-        while (hosted.gate.waitingCount > WAITING_MAX && !hosted.isClosing) yield* Effect.sleep("100 millis")
-        if (hosted.isClosing) return
+        if (hosted.isClosing || hosted.hasMore) return
         const now = yield* Clock.currentTimeMillis
         const pending = yield* this.drivers.store.loadPendingRuntimes({
           limit: PENDING_PAGE,
@@ -190,10 +200,9 @@ export class Engine {
   }
 
   /** Its runs are given back, and waited for. */
-  private unregister(agent: string): Effect.Effect<void> {
+  private unregister(hosted: Hosted.Hosted): Effect.Effect<void> {
+    const { agent } = hosted
     return Effect.gen(this, function*() {
-      const hosted = this.agents.get(agent)
-      if (hosted === undefined) return
       hosted.isClosing = true
       hosted.gate.close()
       for (const [runtimeId, loop] of this.loops) {
@@ -202,10 +211,9 @@ export class Engine {
         // Who stands in the gate has no turn any more.
         if (loop.run === undefined) this.loops.delete(runtimeId)
       }
-      const quiet = this.quiet.get(hosted)
-      if (quiet !== undefined && quiet.turns > 0) yield* Deferred.await(quiet.ended)
+      if (hosted.turns > 0) yield* Deferred.await(hosted.quiet)
       // Whoever closes the engine waits too; one of them is the first to go on.
-      if (!this.quiet.delete(hosted)) return
+      if (this.agents.get(agent) !== hosted) return
       this.agents.delete(agent)
       Metrics.waiting(agent, -hosted.gate.waitingCount)
       for (const runtimeId of yield* this.drivers.live) {
@@ -222,12 +230,15 @@ export class Engine {
   private start(hosted: Hosted.Hosted, runtimeId: RuntimeId): void {
     Metrics.waiting(hosted.agent, -1)
     const loop = this.loops.get(runtimeId)
-    const quiet = this.quiet.get(hosted)
-    if (loop === undefined || quiet === undefined) return hosted.gate.release()
-    quiet.turns++
+    if (hosted.hasMore && hosted.gate.waitingCount <= this.drivers.limits.runtimesWaitingMax / 2) {
+      hosted.hasMore = false
+      this.fork(this.resume(hosted))
+    }
+    if (loop === undefined || this.agents.get(hosted.agent) !== hosted) return hosted.gate.release()
+    hosted.turns++
     const ended = Effect.sync(() => {
-      quiet.turns--
-      if (quiet.turns === 0 && hosted.isClosing) Deferred.unsafeDone(quiet.ended, Effect.void)
+      hosted.turns--
+      if (hosted.turns === 0 && hosted.isClosing) Deferred.unsafeDone(hosted.quiet, Effect.void)
     })
     const begun = this.fork(
       Effect.ensuring(
@@ -235,7 +246,7 @@ export class Engine {
         ended
       )
     )
-    if (!begun) quiet.turns--
+    if (!begun) hosted.turns--
   }
 
   /** The place is the run's as soon as there is one; before, and without one, it is given back here. */
@@ -363,16 +374,17 @@ export class Engine {
   }
 
   /** Runs that fail of the same outage prolong nothing: who tries again after it does. */
-  private closeFor(hosted: Hosted.Hosted, pause: Duration.DurationInput, now: number): void {
+  private closeFor(hosted: Hosted.Hosted, pauseMillis: number, now: number): void {
     if (now < hosted.downUntil) return
-    const millis = Backoff.outageMillis(pause, ++hosted.outages)
-    hosted.downUntil = now + millis
+    const millis = Backoff.outageMillis(pauseMillis, ++hosted.outages)
+    const until = now + millis
+    hosted.downUntil = until
     hosted.gate.close()
     this.fork(
       Effect.logWarning(`agent ${hosted.agent} pauses for ${millis} ms: an outage`).pipe(
         Effect.zipRight(Effect.sleep(millis)),
         Effect.zipRight(Effect.sync(() => {
-          if (!hosted.isPaused && !hosted.isClosing) hosted.gate.open("for one")
+          if (hosted.downUntil === until && !hosted.isPaused && !hosted.isClosing) hosted.gate.open("for one")
         }))
       )
     )
@@ -380,12 +392,13 @@ export class Engine {
 
   /** Gives everything back that runs. */
   get close(): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      Effect.forEach(Array.from(this.agents.keys()), (agent) => this.unregister(agent), {
+    return Effect.suspend(() => {
+      this.isClosed = true
+      return Effect.forEach(Array.from(this.agents.values()), (hosted) => this.unregister(hosted), {
         concurrency: "unbounded",
         discard: true
       })
-    )
+    })
   }
 
   setPaused(agent: string, paused: boolean): Effect.Effect<void, CommitError | ReadFailed> {
@@ -399,6 +412,19 @@ export class Engine {
     })
     return this.pausing.withPermits(1)(Effect.uninterruptible(Effect.zipRight(kept, known)))
   }
+}
+
+const checkOptions = <E, R>(
+  agent: string,
+  { attemptsMax = 1, runsMax = 1 }: Options<E, R>
+): Effect.Effect<void, InvalidInput> => {
+  const invalid = (field: string, problem: string) =>
+    Effect.fail(new InvalidInput({ runtimeId: `${agent}/...`, field, problem }))
+  if (agent === "" || agent.includes("/")) return invalid("agent", "must be non-empty, without a slash")
+  for (const [field, value] of Object.entries({ attemptsMax, runsMax })) {
+    if (!Number.isSafeInteger(value) || value < 1) return invalid(field, "must be a whole number, at least 1")
+  }
+  return Effect.void
 }
 
 const isUnreachable = (error: unknown): error is Unreachable =>

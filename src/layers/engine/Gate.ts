@@ -19,8 +19,8 @@ export class Gate {
   private taken = 0
   private count = 0
   private isClosed = false
-  /** While an outage is on, only one may try. */
-  private isProbing = false
+  /** While an outage is on, one may try beside those that have been there before: so many places at most. */
+  private probeMax: number | undefined
 
   constructor(private readonly options: Options) {}
 
@@ -65,14 +65,14 @@ export class Gate {
 
   open(how: "wide" | "for one"): void {
     this.isClosed = false
-    this.isProbing = how === "for one"
+    this.probeMax = how === "for one" ? this.taken + 1 : undefined
     this.pump()
   }
 
   /** The world is well again. */
   widen(): void {
-    if (!this.isProbing) return
-    this.isProbing = false
+    if (this.probeMax === undefined) return
+    this.probeMax = undefined
     this.pump()
   }
 
@@ -83,7 +83,7 @@ export class Gate {
       this.taken++
       tell()
     }
-    while (!this.isClosed && this.taken < (this.isProbing ? 1 : this.options.runsMax)) {
+    while (!this.isClosed && this.taken < Math.min(this.probeMax ?? Infinity, this.options.runsMax)) {
       const next = this.next()
       if (next === undefined) return
       this.taken++

@@ -1,10 +1,12 @@
 /** An executor as the engine has it: with its context, its options filled in, and its gate. */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Inspectable from "effect/Inspectable"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -12,7 +14,15 @@ import type * as Schedule from "effect/Schedule"
 import * as Tracer from "effect/Tracer"
 import type { RuntimeId } from "../../schema/Ids.js"
 import type { Failure } from "../../schema/InputState.js"
-import { CurrentRun, type Executor, type Failed, type Options, type Output, type Run } from "../../services/Executor.js"
+import {
+  CurrentRun,
+  type DeltaError,
+  type Executor,
+  type Failed,
+  type Options,
+  type Output,
+  type Run
+} from "../../services/Executor.js"
 import * as Backoff from "./Backoff.js"
 import { Gate } from "./Gate.js"
 
@@ -32,10 +42,16 @@ export interface Hosted {
   readonly inDoubt: ((run: Run) => Effect.Effect<"retry" | "hold" | "settle">) | undefined
   /** The time of the next attempt; `null` for none. */
   readonly retryAt: (failed: Failed<unknown>, attempt: number, now: number) => Effect.Effect<number | null>
-  readonly outage: (failed: Failed<unknown>) => Effect.Effect<Option.Option<Duration.DurationInput>>
+  /** The pause of an outage, in milliseconds. */
+  readonly outage: (failed: Failed<unknown>) => Effect.Effect<Option.Option<number>>
   /** Outages in a row. */
   outages: number
   isPaused: boolean
+  /** Turns that are going on, and the end of the last one after it has begun to close. */
+  turns: number
+  readonly quiet: Deferred.Deferred<void>
+  /** There is more to do than has a name in the gate: it is to be found in the store. */
+  hasMore: boolean
   /** Not before this time, in epoch milliseconds: the world is down. */
   downUntil: number
   isClosing: boolean
@@ -47,7 +63,7 @@ const millis = (duration: Duration.DurationInput | undefined, otherwise: number)
 export const make = <E, R, AE, AR>(
   agent: string,
   executor: Executor<E, R, AE, AR>,
-  options: Options<E | AE, R>,
+  options: Options<E | AE | DeltaError, R>,
   more: {
     readonly context: Context.Context<unknown>
     readonly attemptsMax: number
@@ -76,9 +92,16 @@ export const make = <E, R, AE, AR>(
     runMaxMillis: millis(options.runMax, Infinity),
     silenceMaxMillis: millis(options.silenceMax, Infinity),
     graceMillis: millis(options.interruptGrace, 5_000),
-    apply: (run) => provide(Effect.suspend(() => executor.apply(run))),
+    // What a run acquires ends with the run.
+    apply: (run) => provide(Effect.scoped(Effect.suspend(() => executor.apply(run)))),
     provide,
-    inDoubt: inDoubt && ((run) => provide(inDoubt(run))),
+    inDoubt: inDoubt &&
+      ((run) =>
+        otherwise(
+          "decision about a lost run",
+          provide(Effect.scoped(Effect.suspend(() => inDoubt(run)))),
+          Effect.succeed("hold")
+        )),
     retryAt: (failed, attempt, now) =>
       otherwise(
         "schedule of retries",
@@ -88,9 +111,16 @@ export const make = <E, R, AE, AR>(
     outage: (failed) =>
       outage === undefined
         ? Effect.succeedNone
-        : otherwise("judgement of outages", Effect.sync(() => outage(failed as Failed<E | AE>)), Effect.succeedNone),
+        : otherwise(
+          "judgement of outages",
+          Effect.sync(() => Option.map(outage(failed as Failed<E | AE | DeltaError>), Duration.toMillis)),
+          Effect.succeedNone
+        ),
     outages: 0,
     isPaused: false,
+    turns: 0,
+    quiet: Deferred.unsafeMake(FiberId.none),
+    hasMore: false,
     downUntil: 0,
     isClosing: false
   }

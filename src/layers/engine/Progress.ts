@@ -18,10 +18,9 @@ export class ProgressHub {
   private readonly readers = new Map<RuntimeId, Set<Queue.Queue<Progress>>>()
 
   emit(runtimeId: RuntimeId, runId: RunId, value: Json): Effect.Effect<void> {
-    const readers = this.readers.get(runtimeId)
-    return readers === undefined
-      ? Effect.void
-      : Effect.forEach(readers, (reader) => Queue.offer(reader, { _tag: "progress", runId, value }), { discard: true })
+    return Effect.sync(() => {
+      for (const reader of this.readers.get(runtimeId) ?? []) reader.unsafeOffer({ _tag: "progress", runId, value })
+    })
   }
 
   stream(runtimeId: RuntimeId): Stream.Stream<Progress> {

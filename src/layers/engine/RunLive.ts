@@ -99,6 +99,7 @@ export interface Needs {
   readonly onWait: Effect.Effect<void>
 }
 
+/** Functions are fields, so that an executor may hand them on, or take them out of the run. */
 export class RunLive implements Run {
   readonly verdict = Deferred.unsafeMake<Verdict>(FiberId.none)
   lastProgressAt: number
@@ -113,8 +114,8 @@ export class RunLive implements Run {
   private hasVerdict = false
   private isCompleting = false
   private isDismissed = false
-  /** The store, or whoever closed the run, has ended it; not its executor. */
-  hasTrouble = false
+  /** What has ended it that was not its executor: the store's failure, or the refusal of a run that is over. */
+  trouble: unknown
 
   constructor(private readonly needs: Needs) {
     this.lastProgressAt = needs.startedAt
@@ -189,13 +190,13 @@ export class RunLive implements Run {
 
   private outside(error: unknown): Effect.Effect<never> {
     return Effect.suspend(() => {
-      this.hasTrouble = true
+      this.trouble = error
       this.end({ _tag: "trouble", error })
       return Effect.interrupt
     })
   }
 
-  transcript({ limit = PAGE, start = 0 }: { readonly start?: number; readonly limit?: number } = {}) {
+  readonly transcript = ({ limit = PAGE, start = 0 }: { readonly start?: number; readonly limit?: number } = {}) => {
     const load = Effect.flatMap(this.session, (head) =>
       this.needs.drivers.store.loadTranscript(this.runtimeId, {
         start,
@@ -213,7 +214,7 @@ export class RunLive implements Run {
     return this.read(this.needs.drivers.store.loadSessionSnapshot(this.runtimeId))
   }
 
-  history({ last }: { readonly last?: number } = {}) {
+  readonly history = ({ last }: { readonly last?: number } = {}) => {
     return Effect.gen(this, function*() {
       const unrecorded = this.needs.staged.inputs.flatMap(({ head, input }) =>
         // The first boundary of the run records them.
@@ -234,11 +235,11 @@ export class RunLive implements Run {
     })
   }
 
-  notes(scope: string) {
+  readonly notes = (scope: string) => {
     return this.read(this.needs.drivers.store.loadNotes(this.runtimeId, scope))
   }
 
-  checkpoint<E, R>(delta: Delta<E, R> = {}) {
+  readonly checkpoint = <E, R>(delta: Delta<E, R> = {}) => {
     return Effect.flatMap(this.commit("checkpoint", delta), ({ steers }) =>
       Effect.map(
         Effect.forEach(steers, ({ head, input }) =>
@@ -257,15 +258,15 @@ export class RunLive implements Run {
       ))
   }
 
-  note<E, R>(delta: Delta<E, R>) {
+  readonly note = <E, R>(delta: Delta<E, R>) => {
     return Effect.asVoid(this.commit("note", delta))
   }
 
-  rewrite(rewrite: Parameters<Run["rewrite"]>[0]) {
+  readonly rewrite = (rewrite: Parameters<Run["rewrite"]>[0]) => {
     return Effect.asVoid(this.commit<never, never>("note", {}, { rewrite }))
   }
 
-  complete<E, R>({ result, ...delta }: Output<E, R>) {
+  readonly complete = <E, R>({ result, ...delta }: Output<E, R>) => {
     return Effect.suspend(() => {
       this.isCompleting = true
       return this.commit("complete", delta, result === undefined ? {} : { result })
@@ -291,7 +292,7 @@ export class RunLive implements Run {
     return Effect.asVoid(Effect.repeat(look, { until: (isThere) => isThere }))
   }
 
-  emit(value: Json) {
+  readonly emit = (value: Json) => {
     return Effect.zipRight(this.heartbeat, this.needs.progress.emit(this.runtimeId, this.runId, value))
   }
 
@@ -301,7 +302,7 @@ export class RunLive implements Run {
     })
   }
 
-  park({ until }: { readonly until?: number } = {}) {
+  readonly park = ({ until }: { readonly until?: number } = {}) => {
     return Effect.gen(this, function*() {
       const time = yield* new Arguments(this.runtimeId, this.needs.drivers.limits).time("until", until)
       // Parking is not counted: without a wait it could go on for ever.
@@ -378,10 +379,10 @@ export class RunLive implements Run {
     })
     const end = Effect.async<void>((resume) => {
       this.waits--
-      if (this.waits > 0 || this.hasPlace || this.isDismissed) return resume(Effect.void)
+      if (this.waits > 0 || this.hasPlace || this.isDismissed) return resume(this.heartbeat)
       const goOn = () => {
         this.inLine = undefined
-        resume(Effect.void)
+        resume(this.heartbeat)
       }
       const tell = () => {
         this.hasPlace = true
@@ -410,6 +411,10 @@ export class RunLive implements Run {
   dismiss(): void {
     this.isDismissed = true
     this.leavePlace()
+  }
+
+  get isWaiting(): boolean {
+    return this.waits > 0 || this.inLine !== undefined
   }
 
   private get isOver(): boolean {

@@ -2,6 +2,7 @@
  * The one timer of a process. It keeps one number: everything that is ready by then was announced. What comes next it
  * asks the store.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -42,13 +43,16 @@ export class Timer {
   readonly run: Effect.Effect<never> = Effect.suspend(() => {
     let troubles = 0
     return Effect.forever(
-      Effect.matchEffect(Effect.suspend(() => this.turn()), {
+      Effect.matchCauseEffect(Effect.suspend(() => this.turn()), {
         onSuccess: () => Effect.sync(() => troubles = 0),
-        onFailure: (error) =>
-          Effect.zipRight(
-            Effect.logWarning("the timer could not read what is due; it tries again", error),
-            Effect.sleep(troubleMillis(++troubles))
-          )
+        // Whatever it is: without a timer nothing that is delayed would ever come.
+        onFailure: (cause) =>
+          Cause.isInterruptedOnly(cause)
+            ? Effect.interrupt
+            : Effect.zipRight(
+              Effect.logWarning("the timer could not see what is due; it tries again", cause),
+              Effect.sleep(troubleMillis(++troubles))
+            )
       })
     )
   })

@@ -16,12 +16,12 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type { Failure } from "../../schema/InputState.js"
 import type { Drivers, Service as Driver, StagedRun } from "../../services/Driver.js"
 import { CurrentRun, type Failed } from "../../services/Executor.js"
@@ -43,7 +43,7 @@ export interface Needs {
   readonly onWait: Effect.Effect<void>
   /** A run is open: it is given notices from now on. */
   readonly began: (run: RunLive) => void
-  readonly outage: (pause: Duration.DurationInput, now: number) => void
+  readonly outage: (pauseMillis: number, now: number) => void
 }
 
 export type Turned =
@@ -151,10 +151,10 @@ const ended = (hosted: Hosted, run: RunLive, { closed, outcome, wrong }: Settled
 /** Inputs that cannot be read now are given back for a while; those that never can be wait for somebody. */
 const setAside = (
   { driver }: Needs,
-  { runId }: StagedRun,
+  { inputs, runId }: StagedRun,
   error: { readonly _tag: string; readonly message: string; readonly retryable?: boolean }
 ): Effect.Effect<Turned> =>
-  Effect.logError(`an input of ${driver.runtimeId} cannot be read`, error).pipe(
+  Effect.logError(`an input of ${driver.runtimeId} cannot be read: ${unreadable(inputs)}`, error).pipe(
     Effect.zipRight(Clock.currentTimeMillis),
     Effect.flatMap((now) =>
       isPassing(error)
@@ -164,37 +164,43 @@ const setAside = (
     Effect.map((closed) => turnedOf(closed))
   )
 
+const unreadable = (inputs: StagedRun["inputs"]): string =>
+  inputs.filter(({ input }) => Either.isLeft(input)).map(({ head }) => head.id).join(", ")
+
 const turnedOf = (closed: Closed): Turned => closed._tag === "stuck" ? { _tag: "open", error: closed.error } : ran
 
-const carryOut = (needs: Needs, run: RunLive): Effect.Effect<Ended> =>
-  Effect.gen(function*() {
-    const { hosted } = needs
+const carryOut = (needs: Needs, run: RunLive): Effect.Effect<Ended> => {
+  const { hosted } = needs
+  return Effect.acquireUseRelease(
     // Not a child of this fiber: it is waited for only so long.
-    const fiber = yield* Effect.forkDaemon(Effect.interruptible(work(hosted, run)))
-    fiber.addObserver((exit) => run.end({ _tag: "exited", exit }))
-    const verdict = yield* hasLimits(hosted)
-      ? Effect.raceFirst(Deferred.await(run.verdict), watchdog(hosted, run))
-      : Deferred.await(run.verdict)
-    run.end(verdict)
-    return yield* Effect.ensuring(
-      Effect.flatMap(settle(needs, run, verdict), (settled) => ended(hosted, run, settled)),
+    Effect.tap(
+      Effect.forkDaemon(Effect.interruptible(work(hosted, run))),
+      (fiber) => Effect.sync(() => fiber.addObserver((exit) => run.end({ _tag: "exited", exit })))
+    ),
+    () =>
+      Effect.gen(function*() {
+        const verdict = yield* hasLimits(hosted)
+          ? Effect.raceFirst(Deferred.await(run.verdict), watchdog(hosted, run))
+          : Deferred.await(run.verdict)
+        run.end(verdict)
+        return yield* Effect.flatMap(settle(needs, run, verdict), (settled) => ended(hosted, run, settled))
+      }),
+    (fiber) =>
       Effect.suspend(() => {
         run.dismiss()
         return interrupt(hosted, run, fiber)
       })
-    )
-  })
+  )
+}
 
 /** A batch whose run was lost is asked about first. One whose attempts are used up is only asked to be held or settled. */
 const work = (hosted: Hosted, run: RunLive): ReturnType<Hosted["apply"]> => {
   const { inDoubt } = hosted
   if (!run.afterLoss || inDoubt === undefined) return hosted.apply(run)
-  return Effect.flatMap(Effect.exit(inDoubt(run)), (exit) => {
-    const word = Exit.isSuccess(exit) ? exit.value : "hold"
-    return word === "retry" && run.attempt <= hosted.attemptsMax
+  return Effect.flatMap(inDoubt(run), (word) =>
+    word === "retry" && run.attempt <= hosted.attemptsMax
       ? hosted.apply(run)
-      : Effect.sync(() => run.end({ _tag: "inDoubt", word }))
-  })
+      : Effect.sync(() => run.end({ _tag: "inDoubt", word })))
 }
 
 const hasLimits = ({ runMaxMillis, silenceMaxMillis }: Hosted): boolean =>
@@ -204,7 +210,8 @@ const hasLimits = ({ runMaxMillis, silenceMaxMillis }: Hosted): boolean =>
 const watchdog = (hosted: Hosted, run: RunLive): Effect.Effect<Verdict> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const left = run.startedAt + hosted.runMaxMillis - now
-    const quiet = run.lastProgressAt + hosted.silenceMaxMillis - now
+    // Who waits for another runtime cannot give a sign.
+    const quiet = (run.isWaiting ? now : run.lastProgressAt) + hosted.silenceMaxMillis - now
     if (left <= 0) return Effect.succeed({ _tag: "timedOut", limit: "runMax" })
     if (quiet <= 0) return Effect.succeed({ _tag: "timedOut", limit: "silenceMax" })
     return Effect.zipRight(Effect.sleep(Math.min(left, quiet, 86_400_000)), watchdog(hosted, run))
@@ -305,13 +312,12 @@ const complete = (
         needs.hosted.gate.widen()
         return Effect.succeed({ closed, outcome: "completed" })
       }
-      // Ended from outside: the store's trouble, or it had been closed.
-      if (run.hasTrouble) {
-        const wrong = errorOf({ tag: "Interrupted", message: "its final boundary was not committed" })
-        return Effect.map(
-          close(needs.driver.giveBack({ runId: run.runId })),
-          settledAs("trouble", Cause.fail(wrong))
-        )
+      // Ended from outside: it had been closed, or the store failed.
+      const { trouble } = run
+      if (trouble !== undefined) {
+        if (Predicate.isTagged(trouble, "RunNotOpen")) return Effect.succeed({ closed, outcome: "closed" })
+        if (Predicate.isTagged(trouble, "OwnershipLost")) return Effect.succeed({ closed, outcome: "lost" })
+        return Effect.map(close(needs.driver.giveBack({ runId: run.runId })), settledAs("trouble", Cause.fail(trouble)))
       }
       return failed(needs, run, failedOf(committed))
     }

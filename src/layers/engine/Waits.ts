@@ -17,10 +17,13 @@ export class Waits {
     return false
   }
 
-  begin(by: RuntimeId, target: RuntimeId): void {
+  /** Looks and begins in one step: `false`, and nothing has begun, when that would close a circle. */
+  begin(by: RuntimeId, target: RuntimeId): boolean {
+    if (this.wouldDeadlock(by, target)) return false
     const targets = this.waits.get(by) ?? new Map<RuntimeId, number>()
     targets.set(target, (targets.get(target) ?? 0) + 1)
     this.waits.set(by, targets)
+    return true
   }
 
   end(by: RuntimeId, target: RuntimeId): void {

@@ -3,7 +3,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { WouldDeadlock } from "../../schema/AwaitError.js"
-import { InputRejected } from "../../schema/DriverError.js"
+import { InputRejected, TooManyWaiters } from "../../schema/DriverError.js"
 import type { RuntimeId } from "../../schema/Ids.js"
 import type { Draft } from "../../schema/Input.js"
 import type { Service } from "../../services/ControlPlane.js"
@@ -21,8 +21,16 @@ export const make = (
   const ingest: Service["ingest"] = (runtimeId, input) =>
     Effect.scoped(Effect.flatMap(drivers.lease(runtimeId), (driver) => driver.accept(input)))
 
+  let waiters = 0
+  const { waitersMax } = drivers.limits
   const ended: Service["await"] = (runtimeId, inputId) =>
-    Effect.raceFirst(observer.await(runtimeId, inputId), engine.lost(runtimeId as RuntimeId))
+    Effect.acquireUseRelease(
+      Effect.suspend(() =>
+        waiters >= waitersMax ? new TooManyWaiters({ runtimeId, waitersMax }) : Effect.sync(() => waiters++)
+      ),
+      () => Effect.raceFirst(observer.await(runtimeId, inputId), engine.lost(runtimeId as RuntimeId)),
+      () => Effect.sync(() => waiters--)
+    )
 
   /** The run that the calling fiber works for, if it goes on. */
   const callersRun = Effect.map(Effect.serviceOption(CurrentRun), (current) => {
@@ -43,7 +51,9 @@ export const make = (
       const by = run.runtimeId
       const target = runtimeId as RuntimeId
       return run.waitingFor(Effect.acquireUseRelease(
-        Effect.tap(refuseCircle(run, runtimeId), () => engine.waits.begin(by, target)),
+        Effect.suspend(() =>
+          engine.waits.begin(by, target) ? Effect.void : Effect.fail(new WouldDeadlock({ runtimeId, by }))
+        ),
         () => ended(runtimeId, inputId),
         () => Effect.sync(() => engine.waits.end(by, target))
       ))
@@ -71,13 +81,14 @@ export const make = (
   }
 }
 
-/** Kinds without a handling mode have a lane of their own. */
+/** Kinds without a handling mode have a lane of their own, and so have a peer's responses, whatever theirs. */
 const steering = (input: Draft): Draft => {
   switch (input._tag) {
     case "prompt":
     case "flow_step":
       return { ...input, turn: { ...input.turn, handlingMode: "steer" } }
     case "peer":
+      return input.convention._tag.startsWith("response_") ? input : { ...input, handlingMode: "steer" }
     case "external_event":
     case "continuation":
       return { ...input, handlingMode: "steer" }

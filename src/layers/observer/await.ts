@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
-import { Cancelled, DeadLettered, Dropped, type Ended, Lost, Superseded } from "../../schema/AwaitError.js"
+import { Cancelled, DeadLettered, Dropped, type Ended, Lost, Refused, Superseded } from "../../schema/AwaitError.js"
 import { UnknownInput } from "../../schema/DriverError.js"
 import type { InputId, RuntimeId } from "../../schema/Ids.js"
 import type { AbandonReason, Failure, InputHead, TerminalOutcome } from "../../schema/InputState.js"
@@ -109,7 +109,7 @@ export const awaitEnd =
       if (failure === null) return Effect.succeed({ _tag: "deposited" })
       return failure.tag === DEDUPLICATED
         ? end(awaitEnd(store, closed)(runtimeId, failure.message))
-        : new DeadLettered({ runtimeId, inputId, attempts: 0, error: failure })
+        : new Refused({ runtimeId, inputId, error: failure })
     })
     const look = (inputs: Effect.Effect<Option.Option<StoredInput>, LoadError>, absent: Found): Found =>
       Effect.flatMap(inputs, (stored): Found => {
