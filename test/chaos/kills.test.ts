@@ -1,5 +1,5 @@
 /**
- * A worker that is killed again and again, at random moments: `CHAOS_KILLS` times (default 25; 100 for a long run), with
+ * A worker that is killed again and again, at random moments: `CHAOS_KILLS` times (default 100), with
  * `CHAOS_SEED` as before. The name of a failed case has the seed.
  */
 import { assert, layer } from "@effect/vitest"
@@ -14,7 +14,7 @@ import { bundle, Child, type Killed, lifeOf } from "./process.js"
 import { textOfMessage } from "./texts.js"
 import * as work from "./work.js"
 
-const KILLS = Number(process.env["CHAOS_KILLS"] ?? 25)
+const KILLS = Number(process.env["CHAOS_KILLS"] ?? 100)
 const seed = Number(process.env["CHAOS_SEED"] ?? process.hrtime()[1])
 
 interface Moment {

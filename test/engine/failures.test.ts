@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Input from "../../src/schema/Input.js"
-import type { Executor, Failed } from "../../src/services/Executor.js"
+import type { DeltaError, Executor, Failed } from "../../src/services/Executor.js"
 import { accepted, advance, deadLetters, headOf, settle, test, testEach, textOf, until, untilPhase } from "./support.js"
 
 class Boiled extends Data.TaggedError("Boiled")<{ readonly message: string }> {}
@@ -120,10 +120,10 @@ describe("I13: attempts", () => {
   test("stop at once when the schedule, which sees the failure, is done with it", ({ open }) =>
     Effect.gen(function*() {
       const { plane } = yield* open()
-      const seen: Array<Failed<Boiled>["_tag"]> = []
+      const seen: Array<Failed<Boiled | DeltaError>["_tag"]> = []
       yield* plane.register("a", failing(Effect.fail(new Boiled({ message: "for good" }))).executor, {
         retry: Schedule.spaced("1 second").pipe(
-          Schedule.whileInput((failed: Failed<Boiled>) => {
+          Schedule.whileInput((failed: Failed<Boiled | DeltaError>) => {
             seen.push(failed._tag)
             return failed._tag === "Failed" && failed.error.message !== "for good"
           })

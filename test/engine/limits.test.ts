@@ -99,7 +99,7 @@ describe("what the engine keeps", () => {
           concurrency: 50
         }
       )
-      const insides = engine as unknown as Record<"loops" | "lostListeners" | "quiet", Map<unknown, unknown>>
+      const insides = engine as unknown as Record<"loops" | "lostListeners", Map<unknown, unknown>>
       yield* until("no loop is left", Effect.sync(() => insides.loops.size === 0))
       yield* Fiber.interrupt(losing)
       assert.strictEqual(insides.lostListeners.size, 0)

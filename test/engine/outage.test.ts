@@ -4,7 +4,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Input from "../../src/schema/Input.js"
-import type { Executor, Failed } from "../../src/services/Executor.js"
+import type { DeltaError, Executor, Failed } from "../../src/services/Executor.js"
 import { accepted, advance, deadLetters, headOf, latch, settle, test, textOf, until, untilPhase } from "./support.js"
 
 class Down extends Data.TaggedError("Down")<{}> {}
@@ -28,7 +28,7 @@ const world = (upAt: number) => {
         return { result: run.attempt }
       })
   }
-  const outage = (failed: Failed<Down | string>) =>
+  const outage = (failed: Failed<Down | string | DeltaError>) =>
     failed._tag === "Failed" && failed.error instanceof Down ? Option.some(30_000) : Option.none<number>()
   return { executor, load, tries, options: { outage } }
 }

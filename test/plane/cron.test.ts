@@ -1,4 +1,4 @@
-import { assert, describe } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Cron from "effect/Cron"
 import * as Effect from "effect/Effect"
@@ -10,6 +10,7 @@ import * as TestClock from "effect/TestClock"
 import * as ControlPlaneLive from "../../src/layers/ControlPlaneLive.js"
 import * as DigestPure from "../../src/layers/DigestPure.js"
 import * as DriverPersistent from "../../src/layers/DriverPersistent.js"
+import { due } from "../../src/layers/engine/recurring.js"
 import * as IdGeneratorUuid from "../../src/layers/IdGeneratorUuid.js"
 import * as Input from "../../src/schema/Input.js"
 import { WriteFailed } from "../../src/schema/StoreError.js"
@@ -90,13 +91,20 @@ describe("a recurring input", () => {
       assert.deepStrictEqual(ran, ["tick", "tick", "tick", "tick"])
     }))
 
-  test("is taken for each tick that a sleeping machine has missed", ({ open }) =>
-    Effect.gen(function*() {
-      const { plane } = yield* open()
-      yield* plane.cron({ ...everyMinute, missed: "skip" })
-      yield* at(5)
-      assert.deepStrictEqual(yield* taken(plane), keys(1, 2, 3, 4, 5))
-    }))
+  for (const [missed, taken] of [["skip", []], ["once", [5]], ["all", [1, 2, 3, 4, 5]]] as const) {
+    it(`of ticks that passed while the machine slept takes ${missed}, and each that passes while it works`, () => {
+      const { cron } = everyMinute
+      for (const [wasAway, expected] of [[true, taken], [false, [1, 2, 3, 4, 5]]] as const) {
+        const found: Array<number> = []
+        for (let last = 0, next = due({ cron, missed }, last, 5.5 * MINUTE, wasAway); next.last > last;) {
+          if (next.take !== null) found.push(next.take / MINUTE)
+          last = next.last
+          next = due({ cron, missed }, last, 5.5 * MINUTE, wasAway)
+        }
+        assert.deepStrictEqual(found, [...expected])
+      }
+    })
+  }
 
   test("keeps its own header, but for the key and the id", ({ open }) =>
     Effect.gen(function*() {

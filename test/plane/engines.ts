@@ -43,7 +43,7 @@ export const openEngine = (options: DriverPersistent.Options): Effect.Effect<Ope
     fork(engine.timer.run)
     const taking = inputs.make(engine, drivers, observer)
     const plane: Service = {
-      cron: (options) => recurring.run(drivers, taking.ingest, options),
+      cron: (options) => recurring.run(drivers, fork, taking.ingest, options),
       ...taking,
       ...control.make(engine, drivers),
       ...views.make(engine, drivers, observer)
@@ -72,5 +72,5 @@ const heldBy = (value: object, path: string, depth: number): ReadonlyArray<strin
 /** What an engine still holds. Its agents are registered, and each has one entry in two maps. */
 export const held = (engine: Engine): ReadonlyArray<string> => {
   const { drivers: _drivers, ...own } = { ...engine }
-  return heldBy(own, "", 2).filter((path) => !/^(agents|quiet) \(\d+\)$/.test(path))
+  return heldBy(own, "", 2).filter((path) => !/^agents \(\d+\)$/.test(path))
 }
