@@ -18,9 +18,14 @@ export class ProgressHub {
   private readonly readers = new Map<RuntimeId, Set<Queue.Queue<Progress>>>()
 
   emit(runtimeId: RuntimeId, runId: RunId, value: Json): Effect.Effect<void> {
-    return Effect.sync(() => {
-      for (const reader of this.readers.get(runtimeId) ?? []) reader.unsafeOffer({ _tag: "progress", runId, value })
-    })
+    return Effect.suspend(() =>
+      Effect.forEach(
+        this.readers.get(runtimeId) ?? [],
+        // Who has gone away since interrupts the offer. Not `unsafeOffer`: of a full queue it drops the newest.
+        (reader) => Effect.exit(Queue.offer(reader, { _tag: "progress", runId, value })),
+        { discard: true }
+      )
+    )
   }
 
   stream(runtimeId: RuntimeId): Stream.Stream<Progress> {

@@ -305,7 +305,7 @@ const complete = (
   exit: Extract<Verdict, { readonly _tag: "exited" }>["exit"] & { readonly _tag: "Success" }
 ): Effect.Effect<Settled> =>
   Effect.flatMap(
-    Effect.exit(needs.hosted.provide(run.complete(exit.value ?? {}))),
+    Effect.exit(needs.hosted.provide(Effect.scoped(run.complete(exit.value ?? {})))),
     (committed): Effect.Effect<Settled> => {
       if (Exit.isSuccess(committed)) {
         needs.hosted.outages = 0
