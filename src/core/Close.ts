@@ -53,6 +53,8 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
   const steers = State.delivered(step.state)
   const receipt = lastReceipt(step)
   const abandoned: Array<InputId> = []
+  /** When the batch is tried again. Its steers wait with it, and are handed to that attempt. */
+  let readyAt: number | null = null
   switch (command._tag) {
     case "cancel": {
       for (const head of [...batch, ...steers]) {
@@ -64,6 +66,7 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
     }
     case "fail": {
       const dead = !command.recoverable || exhausted(batch, limits)
+      if (!dead) readyAt = command.visibleAt
       for (const head of batch) {
         const failed = { ...head, failure: command.failure }
         if (dead) {
@@ -72,12 +75,13 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
             _tag: command.recoverable ? "max_attempts_exhausted" : "failed",
             attempts: head.attempt
           })
-        } else requeue(step, failed, { ...receipt, readyAt: command.visibleAt })
+        } else requeue(step, failed, { ...receipt, readyAt })
       }
       break
     }
     case "give_back": {
-      for (const head of batch) requeue(step, uncharged(head), { ...receipt, readyAt: command.visibleAt })
+      readyAt = command.visibleAt
+      for (const head of batch) requeue(step, uncharged(head), { ...receipt, readyAt })
       break
     }
     case "settle": {
@@ -101,7 +105,7 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
       if (command._tag === "fail" && head.stagings >= limits.stagingsMax) {
         abandoned.push(head.id)
         step.abandon(head, { _tag: "max_attempts_exhausted", attempts: head.attempt })
-      } else requeue(step, command._tag === "fail" ? head : unstaged(head), { readyAt: null })
+      } else requeue(step, command._tag === "fail" ? head : unstaged(head), { readyAt })
     }
   }
   step.lifecycle({ run: null })

@@ -23,14 +23,14 @@ const tags = (world: World) => world.lastEvents.map((event) => event._tag)
 const receipt = { runId: runId(1), sequence: 1 }
 
 describe("close", () => {
-  it("fail queues the batch again, whole, its attempt charged, with the failure and the last receipt", () => {
+  it("fail queues the batch again, whole, charged, with the failure and the last receipt; its steers wait with it", () => {
     const world = running()
     const reply = world.close(fail(runId(1), { visibleAt: world.now + 10 }))
     assert.deepStrictEqual(reply, { requeued: [1, 2, 3].map(inputId), abandoned: [] })
     assert.deepStrictEqual(heads(world, ["phase", "attempt", "stagings", "readyAt", "run"]), [
       ["queued", 1, 1, world.now + 10, null],
       ["queued", 1, 1, world.now + 10, null],
-      ["queued", 0, 1, null, null]
+      ["queued", 0, 1, world.now + 10, null]
     ])
     assert.deepStrictEqual(heads(world, ["failure", "receipt"]), [[failure, receipt], [failure, receipt], [null, null]])
     assert.isNull(world.db.run)

@@ -150,8 +150,7 @@ describe("a steer", () => {
               return { result: "done" }
             })
         }
-        // Otherwise it would have a run of its own while its batch waits.
-        yield* plane.register("a", executor, { onFailure: "block" })
+        yield* plane.register("a", executor)
         const first = yield* accepted(plane, "a", Input.prompt("go"))
         yield* untilPhase(plane, "a", first, "staged")
         const steer = yield* accepted(plane, "a", F.steer("left"))
