@@ -1,5 +1,5 @@
 /** A small deterministic agent: it answers each line with what it counted in it. */
-import { type Executor, Ids, Input, Session } from "effect-burrow"
+import { type Executor, Ids, Input, type Message, Session } from "effect-burrow"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as process from "node:process"
@@ -10,7 +10,7 @@ export const keyOf = (line: number): Ids.IdempotencyKey => Ids.IdempotencyKey.ma
 
 const nameOf = (input: Input.Input): string => `line ${input.header.idempotencyKey ?? "?"}`
 
-export const textOf = (content: Session.Message["content"]): string =>
+export const textOf = (content: Message["content"]): string =>
   content.map((block) => block._tag === "text" ? block.text : `[${block._tag}]`).join("")
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`

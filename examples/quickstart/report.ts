@@ -1,5 +1,5 @@
 /** What a database holds: the counts, and the transcript in order. */
-import { Ids, RuntimeStore, Session } from "effect-burrow"
+import { Ids, Message, RuntimeStore, type Session } from "effect-burrow"
 import { BurrowSqlite } from "effect-burrow/sqlite"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,7 @@ export const result = (deduplicated: number) =>
     return { json, session }
   })
 
-const decodeMessage = Schema.decodeUnknownOption(Session.Message)
+const decodeMessage = Schema.decodeUnknownOption(Message)
 
 /** Pinned to one revision: what an owner appends meanwhile is in the next report. */
 const transcript = (head: Session.SessionHead) =>

@@ -4,17 +4,18 @@
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import { Destroyed, NotReady, QueueFull } from "../schema/DriverError.js"
-import type { BatchId, IdempotencyKey, InputId, Stamp } from "../schema/Ids.js"
+import { Destroyed, NotReady, QueueFull, UnknownOperation } from "../schema/DriverError.js"
+import type { IdempotencyKey, InputId, Stamp } from "../schema/Ids.js"
 import { type Input, kindOf } from "../schema/Input.js"
 import type { InputHead } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
 import type { AcceptOutcome } from "../schema/Report.js"
 import { IdempotencyConflict } from "../schema/StoreError.js"
 import { validate } from "./Admission.js"
-import { canApply } from "./InputLifecycle.js"
-import { acceptsInput } from "./Lifecycle.js"
+import { acceptsInput, stagesRuns } from "./Lifecycle.js"
+import * as Operations from "./Operations.js"
 import * as PolicyTable from "./PolicyTable.js"
+import { replace, replaceable } from "./Replacement.js"
 import * as State from "./State.js"
 import { Step, type Transition } from "./Step.js"
 
@@ -55,7 +56,8 @@ export const accept =
         : Either.left(new IdempotencyConflict({ runtimeId, key, inputId: existing[0]!.inputId }))
     }
     if (state.phase === "destroyed") return Either.left(new Destroyed({ runtimeId }))
-    if (!acceptsInput[state.phase]) {
+    // What is drained may wait for it, and could not be drained otherwise.
+    if (!acceptsInput[state.phase] && !(stagesRuns[state.phase] && Operations.concerns(state, input))) {
       return Either.left(new NotReady({ runtimeId, state: State.runtimeState(state), command: "accept" }))
     }
     const reason = validate(input)
@@ -84,11 +86,12 @@ export const accept =
       deliverAt: input.header.deliverAt ?? null,
       hold: null,
       recorded: false,
+      awaits: [],
       outcome: null,
       failure: null,
       updatedAt: now
     }
-    if (policy.consume === "on_accept") return Either.right(consumedAtOnce(step, head, payload))
+    if (policy.consume === "on_accept") return Either.right(consumedAtOnce(step, head, command, limits))
 
     const replaced = policy.queue === "fifo" ? undefined : replaceable(state, head)
     // What it replaces makes room for it.
@@ -108,6 +111,21 @@ export const accept =
     }))
   }
 
+/** Admits the end of an operation that somebody waits for. One that has ended is known by its key, whoever waits still. */
+export const endOperation = (command: AcceptCommand, limits: Limits, known: ReadonlyArray<Known>) =>
+(
+  state: State.DriverState,
+  stamp: Stamp,
+  now: number
+): Either.Either<Transition<AcceptOutcome>, AcceptRefusal | UnknownOperation> => {
+  const { input } = command
+  const isKnown = same(state, known, input.header.id, input.header.idempotencyKey ?? null).length > 0
+  // Of a runtime that takes none now it is not said whether somebody waits.
+  return isKnown || !stagesRuns[state.phase] || Operations.isAwaited(state, input, now)
+    ? accept(command, limits, known)(state, stamp, now)
+    : Either.left(new UnknownOperation({ runtimeId: state.runtimeId, operationId: Operations.nameOf(input) }))
+}
+
 const same = (
   state: State.DriverState,
   known: ReadonlyArray<Known>,
@@ -126,7 +144,12 @@ const same = (
   ]
 }
 
-const consumedAtOnce = (step: Step, head: InputHead, payload: string): Transition<AcceptOutcome> => {
+const consumedAtOnce = (
+  step: Step,
+  head: InputHead,
+  { input, payload }: AcceptCommand,
+  limits: Limits
+): Transition<AcceptOutcome> => {
   const consumed: InputHead = {
     ...head,
     phase: "consumed",
@@ -134,46 +157,11 @@ const consumedAtOnce = (step: Step, head: InputHead, payload: string): Transitio
   }
   step.insert(consumed, payload)
   step.emit({ _tag: "input.consumed", inputId: head.id })
+  Operations.follow(step, input, limits)
   return step.finish<AcceptOutcome>({
     _tag: "accepted",
     inputId: head.id,
     sequence: head.sequence,
     state: consumed
   })
-}
-
-/** Its batch has committed something, or a run has had it: it can no longer be as if it had never been. */
-export const hasActed = (head: InputHead): boolean => head.receipt !== null || head.recorded
-
-/** The older input of the same scope, when it can still be replaced. */
-const replaceable = (state: State.DriverState, head: InputHead): InputHead | undefined => {
-  const scope = State.scopeOf(head)
-  if (scope === undefined) return undefined
-  const older = State.newestOf(state, scope)
-  return older !== undefined && canApply(older.phase, "supersede") && !hasActed(older) ? older : undefined
-}
-
-/** Ends an input in favour of a newer one. */
-export const replace = (step: Step, older: InputHead, newer: InputHead, how: "coalesce" | "supersede"): void => {
-  const batch = older.batch
-  if (how === "coalesce") {
-    step.end(older, "coalesce", { _tag: "coalesced", into: newer.id }, {
-      _tag: "input.coalesced",
-      inputId: older.id,
-      into: newer.id
-    })
-  } else {
-    step.end(older, "supersede", { _tag: "superseded", by: newer.id }, {
-      _tag: "input.superseded",
-      inputId: older.id,
-      by: newer.id
-    })
-  }
-  dissolve(step, batch)
-}
-
-/** A batch that has lost a member and committed nothing: no key may stand for two different sets of inputs. */
-export const dissolve = (step: Step, batch: BatchId | null): void => {
-  if (batch === null) return
-  for (const member of State.members(step.state, batch)) step.amend(member, { batch: null })
 }

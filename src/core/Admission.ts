@@ -23,10 +23,16 @@ const durability: Rule = (input) => {
     : { _tag: "durability_violation", detail: `derived durability is forbidden for ${kind}` }
 }
 
-const handlingMode: Rule = (input) =>
-  input._tag === "peer" && input.convention._tag === "response_progress" && input.handlingMode !== undefined
-    ? { _tag: "peer_handling_mode_invalid", detail: "progress of a response takes no handling mode" }
+const handlingMode: Rule = (input) => {
+  if (input._tag !== "peer" || input.handlingMode === undefined) return undefined
+  if (input.convention._tag === "response_progress") {
+    return { _tag: "peer_handling_mode_invalid", detail: "progress of a response takes no handling mode" }
+  }
+  // Somebody has asked, and may wait for nothing else.
+  return input.convention._tag === "response_terminal" && input.handlingMode === "ride_along"
+    ? { _tag: "peer_handling_mode_invalid", detail: "a terminal response does not ride along" }
     : undefined
+}
 
 const terminalResponse: Rule = (input) =>
   input._tag === "peer" && input.convention._tag === "response_terminal" && input.convention.requestId === ""

@@ -1,19 +1,20 @@
 /**
  * Boundaries of the open run: `checkpoint`, `note` and `final` are one mechanism.
  *
- *                 batch       steers handed over before   ready steers     run
- *   note          stays       stay                        stay             open
- *   checkpoint    stays       consumed                    handed over      open
- *   final         consumed    consumed                    stay             closed
+ *                 batch       steers handed over before   ready steers     run       operations named
+ *   note          stays       stay                        stay             open      waited for, unless they have ended
+ *   checkpoint    stays       consumed                    handed over      open      waited for, unless they have ended
+ *   final         consumed    consumed                    stay             closed    -
  */
 import * as Either from "effect/Either"
 import type { InputId, RunId, SessionId, Stamp } from "../schema/Ids.js"
-import type { InputHead } from "../schema/InputState.js"
+import type { Awaited, InputHead } from "../schema/InputState.js"
 import { canonical, type Json } from "../schema/Json.js"
 import type { Limits } from "../schema/Limits.js"
 import type { Note, Receipt } from "../schema/Run.js"
 import type { SessionHead } from "../schema/Session.js"
 import { ReceiptConflict, RunNotOpen, SequenceMismatch, SessionKeyMismatch } from "../schema/StoreError.js"
+import { type Child, notesOf, unrecorded } from "./Children.js"
 import type { Deposit } from "./Commit.js"
 import { commitDigest, type Sha256 } from "./Digests.js"
 import * as Session from "./Session.js"
@@ -46,12 +47,22 @@ export interface BoundaryCommand {
   readonly notes: ReadonlyArray<Note>
   /** What leaves with the commit. */
   readonly deposits?: ReadonlyArray<Deposit>
+  /** Those of them that end with the batch. */
+  readonly children?: ReadonlyArray<Child>
+  /** Operations that the batch waits for from now on. */
+  readonly awaits?: ReadonlyArray<Awaited>
 }
 
-/** What the driver gathered: the canonical messages of inputs, and the receipt that an exact retry would find. */
+/** What the driver gathered. */
 export interface BoundaryFacts {
-  readonly messages: ReadonlyMap<InputId, string>
+  /** What inputs become in the transcript, as canonical text; `null` for nothing. */
+  readonly messages: ReadonlyMap<InputId, string | null>
+  /** The one that an exact retry would find. */
   readonly receipt: Receipt | null
+  /** Of the operations that the boundary names, those whose end is stored: it was admitted before anybody waited. */
+  readonly ended: ReadonlySet<string>
+  /** The children that the batch has sent before. Read when there are new ones. */
+  readonly children: ReadonlyArray<Child>
 }
 
 export interface BoundaryReply {
@@ -116,7 +127,7 @@ const stillHanded = (state: State.DriverState, receipt: Receipt): ReadonlyArray<
 const digestOf = (
   sha256: Sha256,
   command: BoundaryCommand,
-  receipt: Pick<Receipt, "runId" | "sequence" | "boundary" | "contributors" | "consumed" | "parent">
+  receipt: Pick<Receipt, "runId" | "batchId" | "sequence" | "boundary" | "contributors" | "consumed" | "parent">
 ): string =>
   commitDigest(sha256, receipt, {
     messages: command.delta.append,
@@ -126,7 +137,8 @@ const digestOf = (
     },
     snapshot: command.delta.snapshot,
     result: command.result,
-    notes: command.notes.map((note) => noteText(note))
+    notes: [...command.notes, ...notesOf(receipt.batchId, command.children ?? [])].map((note) => noteText(note)),
+    awaits: command.awaits ?? []
   })
 
 const noteText = ({ key, scope, value }: Note): string =>
@@ -151,16 +163,17 @@ const commit = (
 
   const parent = step.state.session
   const recorded = contributors.filter((head) => !head.recorded && facts.messages.has(head.id))
+  const said = recorded.flatMap((head) => facts.messages.get(head.id) ?? [])
   const start = command.delta.rewrite === undefined
     ? parent?.length ?? 0
     : command.delta.rewrite.selection.start + command.delta.rewrite.replacement.length +
       command.delta.rewrite.tail.length
-  if (recorded.length > 0 || !Session.isEmpty(command.delta)) {
+  if (said.length > 0 || !Session.isEmpty(command.delta)) {
     const write = Session.write({
       sha256: env.sha256,
       parent: Session.parentOf(env.sha256, parent, command.delta.sessionId ?? command.sessionId),
       delta: command.delta,
-      recorded: recorded.map((head) => facts.messages.get(head.id)!),
+      recorded: said,
       runId: run.id,
       now: step.now
     })
@@ -181,10 +194,11 @@ const commit = (
   }
   const receipt: Receipt = { ...named, commitDigest: digestOf(env.sha256, command, named), at: step.now }
   step.boundary = { after: run.sequence, receipt, result: command.result }
-  step.notes = command.notes
+  step.notes = [...command.notes, ...notesOf(run.batch, unrecorded(command.children ?? [], facts.children))]
   step.deposits = command.deposits ?? []
 
   markRecorded(step, recorded)
+  if (!rule.closes) wait(step, command.awaits ?? [], facts.ended)
   for (const { id } of consumed) {
     step.end(State.get(step.state, id)!, "consume", { _tag: "consumed", runId: run.id, sequence })
   }
@@ -204,13 +218,31 @@ const commit = (
   return step.finish({ receipt, alreadyApplied: false, delivered, session: step.state.session })
 }
 
+/** Also what became no message: it was decided once, for all boundaries and attempts to come. */
 const markRecorded = (step: Step, recorded: ReadonlyArray<InputHead>): void => {
   for (const head of recorded) step.amend(head, { recorded: true })
 }
 
-/** Steers that may go into a running run. They count a staging, but no attempt: the attempt is the batch's. */
+/** All members of a batch wait for the same. What has ended is not waited for: nobody would ever say so again. */
+const wait = (step: Step, named: ReadonlyArray<Awaited>, ended: ReadonlySet<string>): void => {
+  if (named.length === 0) return
+  const batch = State.batchOfRun(step.state)
+  const before = batch[0]?.awaits ?? []
+  const known = new Set(before.map(({ operationId }) => operationId))
+  const added = named.filter(({ operationId }) => !known.has(operationId) && !ended.has(operationId))
+  // Whoever named it saw no end of it: there is one to look at now.
+  if (ended.size > 0) step.wake("wake_loop")
+  if (added.length === 0) return
+  const awaits = [...before, ...added]
+  for (const head of batch) step.amend(head, { awaits })
+  for (const { operationId, until } of added) {
+    step.emit({ _tag: "operation.awaited", runId: step.state.run!.id, operationId, until })
+  }
+}
+
+/** Steers and riders that go into a running run. They count a staging, but no attempt: the attempt is the batch's. */
 const handOver = (step: Step, runId: RunId, limits: Limits): ReadonlyArray<InputHead> =>
-  State.steers(step.state, limits.batchInputsMax).map((head) => {
+  State.toHandOver(step.state, limits.batchInputsMax).map((head) => {
     if (head.phase === "held") step.emit({ _tag: "input.released", inputId: head.id })
     return step.move(head, "stage", { run: runId, stagings: head.stagings + 1, readyAt: null, hold: null })
   })

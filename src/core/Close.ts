@@ -5,9 +5,12 @@
  *   fail        queued again, or abandoned            queued again, or abandoned  charged
  *   lost        as fail, by the application's policy  queued again, or abandoned  charged
  *   give back   queued again                          queued again                not charged
- *   hold        held                                  queued again                not charged
+ *   hold        held, or in parts: see below          queued again                not charged
  *   settle      abandoned{outcome_unknown}            queued again                -
  *   cancel      abandoned{cancelled}                  abandoned{cancelled}        -
+ *
+ * A hold that waits for operations of which one has ended is a give back. One of some inputs, of a batch that has
+ * committed nothing, holds these alone, and the others are queued again, each without the batch.
  */
 import * as Either from "effect/Either"
 import { UnknownInput } from "../schema/DriverError.js"
@@ -16,8 +19,8 @@ import { type AbandonReason, type Failure, type HoldReason, type InputHead, isLo
 import type { Limits } from "../schema/Limits.js"
 import type { CloseReply } from "../schema/Report.js"
 import { RunNotOpen } from "../schema/StoreError.js"
-import { dissolve, hasActed, replace } from "./Accept.js"
 import { canApply } from "./InputLifecycle.js"
+import { dissolve, hasActed, replace } from "./Replacement.js"
 import * as State from "./State.js"
 import { type Decide, Step } from "./Step.js"
 
@@ -32,9 +35,21 @@ export type CloseCommand =
     readonly recoverable: boolean
   }
   | { readonly _tag: "give_back"; readonly runId: RunId; readonly visibleAt: number | null }
-  | { readonly _tag: "hold"; readonly runId: RunId; readonly reason: HoldReason; readonly until: number | null }
+  | HoldCommand
   | { readonly _tag: "settle"; readonly runId: RunId }
   | { readonly _tag: "cancel"; readonly runId: RunId; readonly reason: string }
+
+export interface HoldCommand {
+  readonly _tag: "hold"
+  readonly runId: RunId
+  readonly reason: HoldReason
+  readonly until: number | null
+  /** Operations whose end makes the batch ready. */
+  readonly awaits?: ReadonlyArray<string>
+  /** These alone, if the batch can still be taken apart. */
+  readonly inputIds?: ReadonlyArray<InputId>
+  readonly failure?: Failure
+}
 
 export const close = (command: CloseCommand, limits: Limits): Decide<CloseReply, RunNotOpen> => (state, stamp, now) => {
   if (state.run?.id !== command.runId) {
@@ -47,9 +62,10 @@ export const close = (command: CloseCommand, limits: Limits): Decide<CloseReply,
 }
 
 /** Closes the open run; there is one. */
-export const closeRun = (step: Step, command: CloseCommand, limits: Limits): CloseReply => {
-  const { runId } = command
+export const closeRun = (step: Step, asked: CloseCommand, limits: Limits): CloseReply => {
+  const { runId } = asked
   const batch = State.batchOfRun(step.state)
+  const command = inTime(asked, batch)
   const steers = State.delivered(step.state)
   const receipt = lastReceipt(step)
   const abandoned: Array<InputId> = []
@@ -67,9 +83,10 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
     case "fail": {
       const dead = !command.recoverable || exhausted(batch, limits)
       if (!dead) readyAt = command.visibleAt
+      const left = batch.filter((head) => dead || exhausted([head], limits))
       for (const head of batch) {
         const failed = { ...head, failure: command.failure }
-        if (dead) {
+        if (left.includes(head)) {
           abandoned.push(head.id)
           step.abandon(failed, {
             _tag: command.recoverable ? "max_attempts_exhausted" : "failed",
@@ -77,6 +94,7 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
           })
         } else requeue(step, failed, { ...receipt, readyAt })
       }
+      partWith(step, batch, left)
       break
     }
     case "give_back": {
@@ -91,14 +109,9 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
       }
       break
     }
-    case "hold": {
-      for (const head of batch) {
-        const { reason, until } = command
-        step.move(uncharged(head), "hold", { ...receipt, run: null, hold: reason, readyAt: until })
-        step.emit({ _tag: "input.held", inputId: head.id, reason, until })
-      }
+    case "hold":
+      holdBatch(step, batch, command)
       break
-    }
   }
   if (command._tag !== "cancel") {
     for (const head of steers) {
@@ -117,9 +130,63 @@ export const closeRun = (step: Step, command: CloseCommand, limits: Limits): Clo
   return { requeued, abandoned }
 }
 
-/** A batch goes and ends as a whole. */
+/** Whoever waits for what has ended meanwhile would wait for ever. */
+const inTime = (command: CloseCommand, batch: ReadonlyArray<InputHead>): CloseCommand => {
+  if (command._tag !== "hold" || command.awaits === undefined) return command
+  const waits = new Set(batch[0]?.awaits.map(({ operationId }) => operationId))
+  return command.awaits.every((operationId) => waits.has(operationId))
+    ? command
+    : { _tag: "give_back", runId: command.runId, visibleAt: null }
+}
+
+const holdBatch = (step: Step, batch: ReadonlyArray<InputHead>, command: HoldCommand): void => {
+  const { failure, reason, until } = command
+  const apart = heldApart(step, batch, command)
+  const receipt = lastReceipt(step)
+  for (const head of batch) {
+    if (apart !== undefined && !apart.has(head.id)) {
+      requeue(step, uncharged(head), { batch: null })
+      continue
+    }
+    step.move(uncharged(failure === undefined ? head : { ...head, failure }), "hold", {
+      ...receipt,
+      ...(apart !== undefined && { batch: null }),
+      run: null,
+      hold: reason,
+      readyAt: until
+    })
+    step.emit({ _tag: "input.held", inputId: head.id, reason, until })
+  }
+}
+
+/** Which inputs are taken out of a batch to be held; none when it stays whole: it has acted, or nobody would be left. */
+const heldApart = (
+  step: Step,
+  batch: ReadonlyArray<InputHead>,
+  { inputIds }: HoldCommand
+): ReadonlySet<InputId> | undefined => {
+  if (inputIds === undefined || step.state.run!.sequence > 0 || batch.some(hasActed)) return undefined
+  const named = new Set(batch.flatMap(({ id }) => inputIds.includes(id) ? [id] : []))
+  return named.size > 0 && named.size < batch.length ? named : undefined
+}
+
+/**
+ * A batch goes and ends as a whole, when one of those is used up that it was formed of. A rider may have been tried with
+ * others before: it ends alone, and they go on.
+ */
 export const exhausted = (batch: ReadonlyArray<InputHead>, limits: Limits): boolean =>
-  batch.some((head) => head.attempt >= limits.attemptsMax || head.stagings >= limits.stagingsMax)
+  State.starters(batch).some((head) => head.attempt >= limits.attemptsMax || head.stagings >= limits.stagingsMax)
+
+/** Some of a batch have ended before the others. */
+export const partWith = (
+  step: Step,
+  batch: ReadonlyArray<InputHead>,
+  ended: ReadonlyArray<InputHead>
+): void => {
+  const id = batch[0]?.batch ?? null
+  if (ended.length === 0 || id === null) return
+  if (State.firstOf(step.state, id)?.receipt === null) dissolve(step, id)
+}
 
 /** The boundary that a later attempt resumes from: this run's last one, or that of an earlier attempt. */
 export const lastReceipt = (step: Step): Partial<Pick<InputHead, "receipt">> => {
@@ -166,17 +233,23 @@ export const cancelInput =
     if (head === undefined) {
       return Either.left(new UnknownInput({ runtimeId: state.runtimeId, inputId, phase: null }))
     }
-    const step = new Step(State.promote(state, now), stamp, now)
-    const reply = head.phase === "staged" && state.run !== null
-      ? closeRun(step, { _tag: "cancel", runId: state.run.id, reason }, limits)
-      : cancelWaiting(step, head, reason)
-    if (State.hasReady(step.state)) step.wake("wake_loop")
-    return Either.right(step.finish(reply))
+    const step = new Step(state, stamp, now)
+    return Either.right(step.finish(cancelOne(step, head, reason, limits)))
   }
+
+export const cancelOne = (step: Step, head: InputHead, reason: string, limits: Limits): CloseReply => {
+  step.state = State.promote(step.state, step.now)
+  const { run } = step.state
+  const reply = head.phase === "staged" && run !== null
+    ? closeRun(step, { _tag: "cancel", runId: run.id, reason }, limits)
+    : cancelWaiting(step, head, reason)
+  if (State.hasReady(step.state)) step.wake("wake_loop")
+  return reply
+}
 
 const cancelWaiting = (step: Step, head: InputHead, reason: string): CloseReply => {
   step.abandon(head, { _tag: "cancelled", reason })
-  if (!hasActed(head)) dissolve(step, head.batch)
+  if (head.receipt === null) dissolve(step, head.batch)
   return { requeued: [], abandoned: [head.id] }
 }
 
@@ -204,15 +277,20 @@ export const release = (inputId: InputId): Decide<void, UnknownInput> => (state,
   const step = new Step(state, stamp, now)
   const found = whole(state, inputId, (head) => head.phase === "held")
   if (Either.isLeft(found)) return Either.left(found.left)
-  for (const head of found.right) {
+  releaseAll(step, found.right)
+  return Either.right(step.finish(undefined))
+}
+
+/** A whole batch that is held, or an input without one. */
+export const releaseAll = (step: Step, held: ReadonlyArray<InputHead>): void => {
+  for (const head of held) {
     // A delay that the sender asked for outlasts the hold.
-    const delayed = head.deliverAt !== null && head.deliverAt > now
+    const delayed = head.deliverAt !== null && head.deliverAt > step.now
     requeue(step, head.hold === "in_doubt" ? decided(head) : head, { readyAt: delayed ? head.deliverAt : null })
     step.emit({ _tag: "input.released", inputId: head.id })
   }
-  dropReplaced(step, found.right)
+  dropReplaced(step, held)
   step.wake("wake_loop")
-  return Either.right(step.finish(undefined))
 }
 
 /** Who releases it has decided the doubt: it is tried again as if the lost run had not been, and asked about no more. */

@@ -48,10 +48,11 @@ const cancelRun = (step: Step, reason: string, limits: Limits): number =>
     ? 0
     : closeRun(step, { _tag: "cancel", runId: step.state.run.id, reason }, limits).abandoned.length
 
-/** New inputs are refused; what waits is drained. */
+/** New inputs are refused; what waits is drained. Riders that nobody takes along are left: no run is begun for them. */
 export const retire: Decide<RetireReport, ControlRefusal> = control("retire", (step) => {
   if (State.hasReady(step.state)) step.wake("wake_loop")
-  return { inputsAbandoned: 0, inputsPendingDrain: State.activeCount(step.state) }
+  const inputsRiding = State.ridersLeft(step.state)
+  return { inputsAbandoned: 0, inputsPendingDrain: State.activeCount(step.state) - inputsRiding, inputsRiding }
 })
 
 export const reset: Decide<AbandonReport, ControlRefusal> = control("reset", (step) => {

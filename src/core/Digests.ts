@@ -6,6 +6,7 @@ import { BlobId, canonicalMediaType } from "../schema/Blob.js"
 import type { Block } from "../schema/Content.js"
 import type { InputId, RuntimeId, SessionId } from "../schema/Ids.js"
 import type { Input } from "../schema/Input.js"
+import type { Awaited } from "../schema/InputState.js"
 import { canonical, type NotCanonical } from "../schema/Json.js"
 import type { Receipt } from "../schema/Run.js"
 import type { Revision, SessionHead } from "../schema/Session.js"
@@ -54,6 +55,7 @@ export const commitDigest = (
     readonly snapshot: Uint8Array | null | undefined
     readonly result: string | null
     readonly notes: ReadonlyArray<string>
+    readonly awaits: ReadonlyArray<Awaited>
   }
 ): string => {
   const { boundary, consumed, contributors, parent, runId, sequence } = receipt
@@ -69,7 +71,8 @@ export const commitDigest = (
     [content.replacement.start, content.replacement.end, content.replacement.messages.map((text) => sha256(text))],
     content.snapshot === undefined ? "kept" : content.snapshot && sha256(content.snapshot),
     content.result && sha256(content.result),
-    content.notes.map((note) => sha256(note))
+    content.notes.map((note) => sha256(note)),
+    content.awaits.map(({ operationId, until }) => [operationId, until])
   ]))
 }
 

@@ -27,6 +27,9 @@ const pressing: Row = { idle: queue, running: { ...queue, wake: "interrupt_yield
 /** Into the running run. */
 const steering: Row = { idle: steer, running: { ...steer, wake: "interrupt_yielding" } }
 
+/** Into the running run too, or with the next one, and nobody is told. */
+const riding: Cell = { ...steer, apply: "ride_along", wake: "none" }
+
 const unseen = (row: Row): Row => ({
   idle: { ...row.idle, recordTranscript: false },
   running: { ...row.running, recordTranscript: false }
@@ -58,7 +61,11 @@ const table: { readonly [K in Kind]: Row } = {
 }
 
 /** What the sender asks for outranks the table, as far as the kind allows it. */
-const modes: { readonly [M in HandlingMode]: Row } = { queue: quiet, steer: steering }
+const modes: { readonly [M in HandlingMode]: Row } = {
+  queue: quiet,
+  steer: steering,
+  ride_along: { idle: riding, running: riding }
+}
 
 const override = (kind: Kind, mode: HandlingMode): Row => {
   const row = modes[mode]
@@ -88,7 +95,8 @@ export const resolve = (
     cell = { ...cell, queue: "supersede" }
     reasons.push("supersession_key")
   }
-  if (isSilent(input, situation.silentIntents)) {
+  // What rides along is silent already, and must not begin a run.
+  if (cell.apply !== "ride_along" && isSilent(input, situation.silentIntents)) {
     cell = { ...cell, apply: "stage_run_start", wake: "none" }
     reasons.push("silent_intent")
   }

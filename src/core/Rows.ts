@@ -28,6 +28,8 @@ export interface HeadRow {
   readonly readyAt: number | null
   readonly hold: string | null
   readonly recorded: 0 | 1
+  /** Encoded list of `Awaited`; `null` for none, as nearly always. */
+  readonly awaits: string | null
   /** Encoded `TerminalOutcome`; present exactly when the input is terminal. */
   readonly outcome: string | null
   readonly failure: string | null

@@ -8,7 +8,7 @@ import type { BatchId, RunId, Stamp } from "../schema/Ids.js"
 import { type InputHead, isLost } from "../schema/InputState.js"
 import type { Limits } from "../schema/Limits.js"
 import type { OpenTurn } from "../schema/Run.js"
-import { exhausted } from "./Close.js"
+import { exhausted, partWith } from "./Close.js"
 import { stagesRuns } from "./Lifecycle.js"
 import * as State from "./State.js"
 import { Step, type Transition } from "./Step.js"
@@ -70,16 +70,19 @@ export const stage =
     if (blocked !== null) return nothing(false, blocked)
     for (;;) {
       const chosen = choose(step.state, limits)
-      const first = chosen[0]
+      const first = State.starters(chosen)[0]
       if (first === undefined) return nothing(false)
       const afterLoss = isLost(first.failure)
       // The loss of their last run did not say so: whose attempts are used up is decided where they are counted.
-      const over = afterLoss && command.decidesLost === true ? [] : usedUp(chosen, limits)
+      const over = usedUp(chosen, limits, afterLoss && command.decidesLost === true)
       if (over.length > 0) {
         for (const head of over) step.abandon(head, { _tag: "max_attempts_exhausted", attempts: head.attempt })
+        partWith(step, chosen, over)
         continue
       }
-      if (afterLoss && command.mayBeFatal === false && isLast(chosen, limits)) return nothing(true)
+      if (command.mayBeFatal === false && chosen.some((head) => isLost(head.failure) && isLast([head], limits))) {
+        return nothing(true)
+      }
       const batchId = first.batch ?? command.batchId
       const batch = mustSplit(chosen, limits) ? split(step, chosen, batchId) : { id: batchId, members: chosen }
       return Either.right(open(step, command.runId, batch.id, batch.members, afterLoss))
@@ -100,23 +103,43 @@ const blockedUntil = (state: State.DriverState): number | null => {
 
 /**
  * 1. An interrupted batch that is ready again, whole. 2. The steer lane. 3. The head of the queue lane: a prompt alone,
- * or the inputs up to the next prompt.
+ * or the inputs up to the next prompt. In front of 2 and 3 goes what rides along.
  */
 const choose = (state: State.DriverState, limits: Limits): ReadonlyArray<InputHead> => {
   for (const head of State.inLineOrder(state, "interrupted")) return State.members(state, head.batch!)
   const steers = take(State.inLineOrder(state, "steer"), limits.batchInputsMax, () => true)
-  if (steers.length > 0) return steers
+  if (steers.length > 0) return withRiders(state, steers, limits)
   const queued = take(State.inLineOrder(state, "queue"), limits.batchInputsMax, (head) => head.kind !== "prompt")
-  return queued.length > 0 ? queued : take(State.inLineOrder(state, "queue"), 1, () => true)
+  return withRiders(state, queued.length > 0 ? queued : take(State.inLineOrder(state, "queue"), 1, () => true), limits)
 }
 
-/** A batch ends as a whole; what was never in one together ends each for itself. */
-const usedUp = (chosen: ReadonlyArray<InputHead>, limits: Limits): ReadonlyArray<InputHead> =>
-  chosen[0]!.batch === null
-    ? chosen.filter((head) => exhausted([head], limits))
-    : exhausted(chosen, limits)
-    ? chosen
-    : []
+/**
+ * Riders go with what is tried for the first time: neither an earlier run's loss nor an earlier failure of those that
+ * they go with is theirs. There is always room for one that they go with.
+ */
+const withRiders = (
+  state: State.DriverState,
+  starters: ReadonlyArray<InputHead>,
+  { batchInputsMax }: Limits
+): ReadonlyArray<InputHead> => {
+  if (starters.length === 0 || starters.some((head) => head.attempt > 0 || head.failure !== null)) return starters
+  const riders: Array<InputHead> = []
+  for (const head of State.inLineOrder(state, "riding")) {
+    if (riders.length >= batchInputsMax - 1) break
+    riders.push(head)
+  }
+  return [...riders, ...starters.slice(0, batchInputsMax - riders.length)]
+}
+
+/**
+ * A batch ends as a whole; what was never in one together ends each for itself, and so do riders. `taken`: those that
+ * the batch was formed of go on, whatever was counted.
+ */
+const usedUp = (chosen: ReadonlyArray<InputHead>, limits: Limits, taken: boolean): ReadonlyArray<InputHead> => {
+  const starters = State.starters(chosen)
+  if (chosen[0]!.batch !== null && !taken && exhausted(starters, limits)) return chosen
+  return chosen.filter((head) => exhausted([head], limits) && !(taken && starters.includes(head)))
+}
 
 /** Whose run was lost goes apart from the others: what is decided about the one must not befall the other. */
 const take = (
@@ -133,17 +156,27 @@ const take = (
   return taken
 }
 
-/** The last attempt is made by each input alone, so that only one that failed alone is abandoned (I13). */
-const mustSplit = (chosen: ReadonlyArray<InputHead>, limits: Limits): boolean =>
-  chosen.length > 1 && chosen.every((head) => head.receipt === null) && isLast(chosen, limits)
+/**
+ * The last attempt is made by each input alone, so that only one that failed alone is abandoned (I13). Riders make none:
+ * they go with the first attempt of others, and leave a batch that has failed with them before its last.
+ */
+const mustSplit = (chosen: ReadonlyArray<InputHead>, limits: Limits): boolean => {
+  const starters = State.starters(chosen)
+  const together = chosen[0]!.batch === null ? starters : chosen
+  return together.length > 1 && chosen.every((head) => head.receipt === null) && isLast(starters, limits)
+}
 
 const isLast = (chosen: ReadonlyArray<InputHead>, limits: Limits): boolean =>
   chosen.some((head) => head.attempt + 1 >= limits.attemptsMax || head.stagings + 1 >= limits.stagingsMax)
 
 /** Batches of one, under keys of their own; the first goes now, the others are next. */
 const split = (step: Step, chosen: ReadonlyArray<InputHead>, batchId: BatchId) => {
-  const alone = chosen.map((head) => step.amend(head, { batch: `${batchId}/${head.id}` as BatchId }))
-  return { id: alone[0]!.batch!, members: alone.slice(0, 1) }
+  const starters = State.starters(chosen)
+  const riders = chosen.filter((head) => !starters.includes(head))
+  const alone = starters.map((head) => step.amend(head, { batch: `${batchId}/${head.id}` as BatchId }))
+  const isNew = chosen[0]!.batch === null
+  if (!isNew) { for (const head of riders) step.amend(head, { batch: null }) }
+  return { id: alone[0]!.batch!, members: [...isNew ? riders : [], ...alone.slice(0, 1)] }
 }
 
 const open = (
@@ -153,7 +186,8 @@ const open = (
   chosen: ReadonlyArray<InputHead>,
   afterLoss: boolean
 ): Transition<StageReply> => {
-  const attempt = Math.max(...chosen.map((head) => head.attempt)) + 1
+  const [first, ...others] = State.starters(chosen)
+  const attempt = Math.max(first!.attempt, ...others.map((head) => head.attempt)) + 1
   for (const head of chosen) if (head.phase === "held") step.emit({ _tag: "input.released", inputId: head.id })
   const inputs = chosen.map((head) =>
     step.move(head, "stage", {
@@ -168,13 +202,13 @@ const open = (
   )
   step.lifecycle({ run: { id: runId, batch: batchId, sequence: 0, openedAt: step.now } })
   step.emit({ _tag: "run.started", runId, batchId, attempt, inputIds: inputs.map((head) => head.id) })
-  const { receipt } = inputs[0]!
+  const { receipt } = first!
   return step.finish<StageReply>({
     _tag: "staged",
     runId,
     batchId,
     attempt,
-    boundary: inputs[0]!.lane === "steer" ? "run_checkpoint" : "run_start",
+    boundary: first!.lane === "steer" ? "run_checkpoint" : "run_start",
     inputs,
     afterLoss,
     resume: receipt && { batchId, ...receipt },

@@ -8,13 +8,16 @@ import * as Option from "effect/Option"
 import * as Order from "effect/Order"
 import * as SortedMap from "effect/SortedMap"
 import type { BatchId, IdempotencyKey, InputId, RuntimeId, Stamp } from "../schema/Ids.js"
-import { type InputHead, isTerminal } from "../schema/InputState.js"
+import { type Awaited, type InputHead, isTerminal } from "../schema/InputState.js"
 import type { OpenRun } from "../schema/Run.js"
 import type { BindingFacts, LifecyclePhase, LifecycleRecord, RuntimeState } from "../schema/Runtime.js"
 import type { SessionHead } from "../schema/Session.js"
 
-/** Where ready inputs wait. Members of an interrupted batch have a line of their own, before all others. */
-type Line = "interrupted" | "queue" | "steer"
+/**
+ * Where ready inputs wait. Members of an interrupted batch have a line of their own, before all others. What rides along
+ * has one too, which is never work by itself.
+ */
+type Line = "interrupted" | "queue" | "steer" | "riding"
 
 interface WaitKey {
   readonly at: number
@@ -46,15 +49,20 @@ export interface DriverState {
   readonly byKey: HashMap.HashMap<IdempotencyKey, InputId>
   /** The active inputs of each supersession scope; the newest is the one that a newer one replaces. */
   readonly byScope: HashMap.HashMap<string, SortedMap.SortedMap<number, InputId>>
+  /** The active inputs whose batch waits for an operation, by its name. */
+  readonly byOperation: HashMap.HashMap<string, SortedMap.SortedMap<number, InputId>>
   readonly batches: HashMap.HashMap<BatchId, SortedMap.SortedMap<number, InputId>>
   /** Staged under the open run. */
   readonly staged: SortedMap.SortedMap<number, InputId>
   readonly lines: { readonly [L in Line]: SortedMap.SortedMap<number, InputId> }
   /** Not ready before a time: backoff, `deliverAt`, holds with a deadline. `promote` moves them into their line. */
   readonly waiting: SortedMap.SortedMap<WaitKey, InputId>
+  /** The same of what rides along. When its time comes there is nothing more to do than before. */
+  readonly ridersWaiting: SortedMap.SortedMap<WaitKey, InputId>
 }
 
 const emptyLine = SortedMap.empty<number, InputId>(Order.number)
+const nobodyWaits = SortedMap.empty<WaitKey, InputId>(byTime)
 
 export const make = (
   runtimeId: RuntimeId,
@@ -77,10 +85,12 @@ export const make = (
   active: HashMap.empty(),
   byKey: HashMap.empty(),
   byScope: HashMap.empty(),
+  byOperation: HashMap.empty(),
   batches: HashMap.empty(),
   staged: emptyLine,
-  lines: { interrupted: emptyLine, queue: emptyLine, steer: emptyLine },
-  waiting: SortedMap.empty<WaitKey, InputId>(byTime)
+  lines: { interrupted: emptyLine, queue: emptyLine, steer: emptyLine, riding: emptyLine },
+  waiting: nobodyWaits,
+  ridersWaiting: nobodyWaits
 })
 
 export const get = (state: DriverState, id: InputId): InputHead | undefined =>
@@ -108,7 +118,13 @@ export const record = (state: DriverState): LifecycleRecord => ({
 export const scopeOf = (head: Pick<InputHead, "kind" | "supersessionKey">): string | undefined =>
   head.supersessionKey === null ? undefined : `${head.kind}\u0000${head.supersessionKey}`
 
-const lineOf = (head: InputHead): Line => head.batch !== null ? "interrupted" : head.lane ?? "queue"
+/** It goes with others, and begins no run. */
+const isRider = (head: InputHead): boolean => head.policy.apply === "ride_along"
+
+const lineOf = (head: InputHead): Line =>
+  head.batch !== null ? "interrupted" : isRider(head) ? "riding" : head.lane ?? "queue"
+
+const waitingFor = (line: Line): "waiting" | "ridersWaiting" => line === "riding" ? "ridersWaiting" : "waiting"
 
 /** The place that a head has by what it says of itself; ready places are taken as soon as `readyAt` is past. */
 type Place =
@@ -147,13 +163,16 @@ const leave = (state: DriverState, head: InputHead): DriverState => {
       return { ...state, staged: SortedMap.remove(state.staged, head.sequence) }
     case "line":
       return inLine(state, place.line, SortedMap.remove(head.sequence))
-    case "waiting":
+    case "waiting": {
       // It may have been promoted since: it is in one of the two.
+      const line = lineOf(head)
+      const waiting = waitingFor(line)
       return inLine(
-        { ...state, waiting: SortedMap.remove(state.waiting, waitKey(place.at, head.sequence)) },
-        lineOf(head),
+        { ...state, [waiting]: SortedMap.remove(state[waiting], waitKey(place.at, head.sequence)) },
+        line,
         SortedMap.remove(head.sequence)
       )
+    }
   }
 }
 
@@ -166,11 +185,10 @@ const enter = (state: DriverState, head: InputHead): DriverState => {
       return { ...state, staged: SortedMap.set(state.staged, head.sequence, head.id) }
     case "line":
       return inLine(state, place.line, SortedMap.set(head.sequence, head.id))
-    case "waiting":
-      return {
-        ...state,
-        waiting: SortedMap.set(state.waiting, waitKey(place.at, head.sequence), head.id)
-      }
+    case "waiting": {
+      const waiting = waitingFor(lineOf(head))
+      return { ...state, [waiting]: SortedMap.set(state[waiting], waitKey(place.at, head.sequence), head.id) }
+    }
   }
 }
 
@@ -190,6 +208,21 @@ const inScope = (state: DriverState, head: InputHead): DriverState => {
   return scope === undefined ? state : { ...state, byScope: member(state.byScope, scope, head, !isTerminal(head)) }
 }
 
+const nothing: ReadonlyArray<Awaited> = []
+
+/** A head that is moved keeps its list: only one that waits for something else is looked into. */
+const inOperations = (state: DriverState, before: InputHead | undefined, head: InputHead): DriverState => {
+  const left = before?.awaits ?? nothing
+  const entered = isTerminal(head) ? nothing : head.awaits
+  if (left === entered || left.length + entered.length === 0) return state
+  const stays = new Set(entered.map(({ operationId }) => operationId))
+  const was = new Set(left.map(({ operationId }) => operationId))
+  let { byOperation } = state
+  for (const name of was) if (!stays.has(name)) byOperation = member(byOperation, name, head, false)
+  for (const name of stays) if (!was.has(name)) byOperation = member(byOperation, name, head, true)
+  return { ...state, byOperation }
+}
+
 /** The newest active input of a scope. */
 export const newestOf = (state: DriverState, scope: string): InputHead | undefined =>
   Option.getOrUndefined(
@@ -203,7 +236,7 @@ export const newestOf = (state: DriverState, scope: string): InputHead | undefin
 export const put = (state: DriverState, head: InputHead): DriverState => {
   const before = get(state, head.id)
   const cleared = before === undefined ? state : inBatch(leave(state, before), before, false)
-  const scoped = inScope(cleared, head)
+  const scoped = inScope(inOperations(cleared, before, head), head)
   if (isTerminal(head)) {
     return {
       ...scoped,
@@ -225,23 +258,26 @@ export const put = (state: DriverState, head: InputHead): DriverState => {
 /** Moves what has become ready into its line. Derived from the clock alone: no row changes. */
 export const promote = (state: DriverState, now: number): DriverState => {
   let next = state
-  for (const [key, id] of state.waiting) {
-    if (key.at > now) break
-    const head = get(next, id)
-    next = { ...next, waiting: SortedMap.remove(next.waiting, key) }
-    if (head !== undefined) next = inLine(next, lineOf(head), SortedMap.set(head.sequence, id))
+  for (const waiting of ["waiting", "ridersWaiting"] as const) {
+    for (const [key, id] of state[waiting]) {
+      if (key.at > now) break
+      const head = get(next, id)
+      next = { ...next, [waiting]: SortedMap.remove(next[waiting], key) }
+      if (head !== undefined) next = inLine(next, lineOf(head), SortedMap.set(head.sequence, id))
+    }
   }
   return next
 }
 
-/** The time at which the earliest waiting input is ready; `null` if none waits for a time. */
+/** The time at which there is more to do: the earliest waiting input is ready; `null` if none waits for a time. */
 export const nextReadyAt = (state: DriverState): number | null =>
   Option.match(SortedMap.headOption(state.waiting), { onNone: () => null, onSome: ([key]) => key.at })
 
 /** Not ready before a time that has not come, as far as `promote` has been told. */
 export const isWaiting = (state: DriverState, head: InputHead): boolean =>
-  head.readyAt !== null && SortedMap.has(state.waiting, waitKey(head.readyAt, head.sequence))
+  head.readyAt !== null && SortedMap.has(state[waitingFor(lineOf(head))], waitKey(head.readyAt, head.sequence))
 
+/** Whether there is something to do. Riders alone are nothing. */
 export const hasReady = (state: DriverState): boolean =>
   SortedMap.size(state.lines.interrupted) + SortedMap.size(state.lines.steer) + SortedMap.size(state.lines.queue) > 0
 
@@ -265,26 +301,46 @@ export const inLineOrder = (state: DriverState, line: Line): Iterable<InputHead>
   return { [Symbol.iterator]: iterate }
 }
 
+/** Those that a batch was formed of; its riders, if they are all that is left. */
+export const starters = (batch: ReadonlyArray<InputHead>): ReadonlyArray<InputHead> => {
+  const found = batch.filter((head) => !isRider(head))
+  return found.length === 0 ? batch : found
+}
+
+/** Riders in front, each part in admission order: so they were put together, and so they are each time. */
 export const members = (state: DriverState, batch: BatchId): ReadonlyArray<InputHead> =>
   Option.match(HashMap.get(state.batches, batch), {
+    onNone: () => [],
+    onSome: (ids) => {
+      const found = heads(state, SortedMap.values(ids))
+      return found.some(isRider) ? [...found.filter(isRider), ...found.filter((head) => !isRider(head))] : found
+    }
+  })
+
+/** The inputs whose batches wait for an operation, in admission order. */
+export const awaiting = (state: DriverState, operationId: string): ReadonlyArray<InputHead> =>
+  Option.match(HashMap.get(state.byOperation, operationId), {
     onNone: () => [],
     onSome: (ids) => heads(state, SortedMap.values(ids))
   })
 
-/** What a batch's members have in common can be read off the first of them. */
-export const firstOf = (state: DriverState, batch: BatchId): InputHead | undefined =>
-  Option.getOrUndefined(
-    HashMap.get(state.batches, batch).pipe(
-      Option.flatMap(SortedMap.headOption),
-      Option.flatMap(([, id]) => HashMap.get(state.active, id))
-    )
-  )
+/** What a batch's members have in common can be read off the first of those that it was formed of. */
+export const firstOf = (state: DriverState, batch: BatchId): InputHead | undefined => {
+  const ids = Option.getOrUndefined(HashMap.get(state.batches, batch))
+  let first: InputHead | undefined
+  for (const id of ids === undefined ? [] : SortedMap.values(ids)) {
+    const head = get(state, id)
+    if (head !== undefined && !isRider(head)) return head
+    first ??= head
+  }
+  return first
+}
 
 /** The open run's batch, in order. */
 export const batchOfRun = (state: DriverState): ReadonlyArray<InputHead> =>
   state.run === null ? [] : members(state, state.run.batch)
 
-/** Steers that were handed to the open run, in order: staged, and in no batch. */
+/** Steers and riders that were handed to the open run, in order: staged, and in no batch. */
 export const delivered = (state: DriverState): ReadonlyArray<InputHead> =>
   heads(state, SortedMap.values(state.staged)).filter((head) => head.batch === null)
 
@@ -304,6 +360,21 @@ export const steers = (state: DriverState, max: number): ReadonlyArray<InputHead
   }
   return found
 }
+
+/** What the open run's next checkpoint hands over, in order: its steers, and riders as far as there is room. */
+export const toHandOver = (state: DriverState, max: number): ReadonlyArray<InputHead> => {
+  const found = [...steers(state, max)]
+  if (state.run === null) return found
+  for (const head of inLineOrder(state, "riding")) {
+    if (found.length >= max) break
+    found.push(head)
+  }
+  return found.sort((a, b) => a.sequence - b.sequence)
+}
+
+/** Riders that nobody has taken along yet. Looks at all inputs. */
+export const ridersLeft = (state: DriverState): number =>
+  activeHeads(state).filter((head) => isRider(head) && head.batch === null && head.phase !== "staged").length
 
 /** Whether an active input ends with the process. */
 export const hasEphemeral = (state: DriverState): boolean =>

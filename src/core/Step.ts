@@ -81,11 +81,11 @@ export class Step {
   }
 
   /**
-   * Ends an input. Its accept event leaves the row, which is no longer read for events, and joins the log under its
-   * old number.
+   * Ends an input, which waits for nothing any more. Its accept event leaves the row, which is no longer read for
+   * events, and joins the log under its old number.
    */
   end(head: InputHead, trigger: InputLifecycle.Trigger, outcome: TerminalOutcome, event?: RuntimeEvent): void {
-    this.move(head, trigger, { outcome, readyAt: null, hold: null })
+    this.move(head, trigger, { outcome, readyAt: null, hold: null, awaits: [] })
     this.events.push(acceptEvent(head))
     if (event !== undefined) this.emit(event)
   }

@@ -49,6 +49,14 @@ const media = { mediaType: Schema.NonEmptyString, source: Source }
  */
 export const Image = Schema.TaggedStruct("image", media)
 /**
+ * Its media type is the sender's word.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Image extends Schema.Schema.Type<typeof Image> {}
+
+/**
  * Sound, by media type such as `audio/wav`. Nothing here decodes it.
  *
  * @since 0.1.0
@@ -56,12 +64,27 @@ export const Image = Schema.TaggedStruct("image", media)
  */
 export const Audio = Schema.TaggedStruct("audio", media)
 /**
+ * Its media type is the sender's word.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Audio extends Schema.Schema.Type<typeof Audio> {}
+
+/**
  * Any other bytes. `name` is for people and finds nothing: the blob's id does.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const File = Schema.TaggedStruct("file", { ...media, name: Schema.optionalWith(Schema.String, { exact: true }) })
+/**
+ * Its media type is the sender's word.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface File extends Schema.Schema.Type<typeof File> {}
 
 /**
  * One piece of content, told apart by `_tag`.
@@ -76,7 +99,7 @@ export const Block = Schema.Union(Text, Image, Audio, File)
  * @since 0.1.0
  * @category models
  */
-export type Block = typeof Block.Type
+export type Block = Text | Image | Audio | File
 /**
  * A block with bytes, inline or in a blob.
  *
@@ -110,7 +133,7 @@ export const Content = Schema.Array(Block)
  * @since 0.1.0
  * @category models
  */
-export type Content = typeof Content.Type
+export type Content = ReadonlyArray<Block>
 
 /**
  * A text block with exactly this text.

@@ -192,6 +192,24 @@ export class InvalidInput extends Schema.TaggedError<InvalidInput>()("InvalidInp
 }
 
 /**
+ * No batch waits for that operation: none ever did, its deadline is over, or what waited for it has ended. Nothing was
+ * written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnknownOperation extends Schema.TaggedError<UnknownOperation>()("UnknownOperation", {
+  ...runtimeId,
+  operationId: Schema.String
+}) {
+  readonly retryable = false
+  override get message(): string {
+    return `Nothing of runtime ${this.runtimeId} waits for operation ${this.operationId}: it was never asked for, its ` +
+      "deadline is over, or what waited for it has ended. Nothing was written."
+  }
+}
+
+/**
  * No input of that id, or none in a phase that the command applies to.
  *
  * @since 0.1.0

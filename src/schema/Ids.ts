@@ -200,9 +200,36 @@ export interface Stamp {
 }
 
 /**
+ * The idempotency key of the input that ends an operation: so an operation ends once, and how is found by its name.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const operationKey = (operationId: string): IdempotencyKey => IdempotencyKey.make(`operation/${operationId}`)
+
+/**
  * The idempotency key of a dead letter's redrive: there is one, and it leads from the dead input to the new one.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const redriveKey = (inputId: InputId): IdempotencyKey => IdempotencyKey.make(`redrive/${inputId}`)
+
+const RESERVED = ["operation/", "redrive/", "cron/", "cancel/", "child/"]
+
+/**
+ * Whether a key begins as the library's own do: an operation's end, a redrive, a tick, a cancel, a child agent's input. An
+ * application's key of that form could be taken for one, so `Agents.send` refuses it; the engine takes any.
+ *
+ * @example
+ * ```ts
+ * import { Ids } from "effect-burrow"
+ *
+ * const theirs = Ids.isReservedKey("operation/approval/o-1") // true
+ * const ours = Ids.isReservedKey("order/1") // false
+ * ```
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isReservedKey = (key: string): boolean => RESERVED.some((prefix) => key.startsWith(prefix))

@@ -151,6 +151,25 @@ export const Convention = Schema.Union(
 export type Convention = typeof Convention.Type
 
 /**
+ * How background work ended. A question to a person is such work; the answer is its result.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const OperationEnd = Schema.Union(
+  Schema.TaggedStruct("completed", { result: Json }),
+  Schema.TaggedStruct("failed", { error: Schema.String }),
+  Schema.TaggedStruct("cancelled", {})
+)
+/**
+ * `cancelled` also of what a batch has waited for until its deadline was over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type OperationEnd = typeof OperationEnd.Type
+
+/**
  * What happened to background work.
  *
  * @since 0.1.0
@@ -159,9 +178,7 @@ export type Convention = typeof Convention.Type
 export const OperationEvent = Schema.Union(
   Schema.TaggedStruct("started", { kind: Schema.String }),
   Schema.TaggedStruct("progress", { message: Schema.String, percent: optional(Schema.Finite) }),
-  Schema.TaggedStruct("completed", { result: Json }),
-  Schema.TaggedStruct("failed", { error: Schema.String }),
-  Schema.TaggedStruct("cancelled", {})
+  ...OperationEnd.members
 )
 
 const bodies = {
@@ -184,14 +201,15 @@ const bodies = {
 } as const
 
 /**
- * A person or program asks. In the queue lane it has a run of its own.
+ * A person or program asks. In the queue lane it has a run of its own, but for what rides along.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const Prompt = Schema.TaggedStruct("prompt", { header: Header, ...bodies.prompt })
 /**
- * Another agent speaks. Progress of a response takes no handling mode; a terminal response names its request.
+ * Another agent speaks. Progress of a response takes no handling mode; a terminal response names its request, and does
+ * not ride along.
  *
  * @since 0.1.0
  * @category schemas

@@ -140,6 +140,22 @@ export const HoldReason = Schema.Literal("question", "in_doubt", "undecodable", 
 export type HoldReason = typeof HoldReason.Type
 
 /**
+ * An operation whose end a batch waits for: a question to somebody, a job elsewhere. `until` is the deadline.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const Awaited = Schema.Struct({ operationId: Schema.NonEmptyString, until: Schema.NullOr(EpochMillis) })
+/**
+ * The operation's end is an input of kind `operation`, under the key `Ids.operationKey(operationId)`. `until` is in epoch
+ * milliseconds; `null` for no deadline.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Awaited extends Schema.Schema.Type<typeof Awaited> {}
+
+/**
  * The part of an input that changes, and what of its body the driver needs to order it. Small: the driver keeps the
  * heads of active inputs only, and recovery reads nothing else.
  *
@@ -151,6 +167,7 @@ export type HoldReason = typeof HoldReason.Type
  * - `run`: the run it is staged under, or the one that consumed it.
  * - `receipt`: the last boundary that its batch committed.
  * - `recorded`: its message is in the transcript.
+ * - `awaits`: operations that its batch has named and that have not ended. The same for all members of a batch.
  *
  * @since 0.1.0
  * @category schemas
@@ -176,6 +193,7 @@ export const InputHead = Schema.Struct({
   deliverAt: Schema.NullOr(EpochMillis),
   hold: Schema.NullOr(HoldReason),
   recorded: Schema.Boolean,
+  awaits: Schema.Array(Awaited),
   outcome: Schema.NullOr(TerminalOutcome),
   failure: Schema.NullOr(Failure),
   updatedAt: EpochMillis

@@ -25,7 +25,7 @@ export interface Limits {
   readonly keyLengthMax: number
   /** Length of a runtime id, in UTF-16 code units. */
   readonly idLengthMax: number
-  /** Inputs staged together, and steers handed over at once. */
+  /** Inputs staged together, and steers handed over at once; what rides along is counted with them. */
   readonly batchInputsMax: number
   /** Attempts charged to an input before it is abandoned. */
   readonly attemptsMax: number
@@ -37,7 +37,7 @@ export interface Limits {
   readonly appendBytesMax: number
   /** A run's result, in bytes of its canonical text. */
   readonly resultBytesMax: number
-  /** Notes of one boundary. */
+  /** Notes of one boundary; each input that ends with the batch is one. */
   readonly notesMax: number
   /** The value of a note, or the data of a published event, in bytes of its canonical text. */
   readonly valueBytesMax: number

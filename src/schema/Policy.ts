@@ -22,7 +22,8 @@ export type Lane = typeof Lane.Type
 
 /**
  * - `apply`: `stage_run_start` begins a run; `stage_run_boundary` may also be handed to an open run at its next
- *   checkpoint; `ignore` never reaches a run.
+ *   checkpoint; `ride_along` goes into an open run at its next checkpoint, or in front of the next new batch, and begins
+ *   no run; `ignore` never reaches a run.
  * - `wake`: what a sleeping or busy loop is told (see `WakeSignal`).
  * - `queue`: what happens to an older queued input of the same kind and supersession key: nothing (`fifo`), it is
  *   replaced (`supersede`), or taken together (`coalesce`).
@@ -49,7 +50,7 @@ export type Lane = typeof Lane.Type
 export const PolicyDecision = Schema.Struct({
   version: Schema.Int,
   reason: Schema.String,
-  apply: Schema.Literal("stage_run_start", "stage_run_boundary", "ignore"),
+  apply: Schema.Literal("stage_run_start", "stage_run_boundary", "ride_along", "ignore"),
   wake: Schema.Literal("wake_if_idle", "interrupt_yielding", "none"),
   queue: Schema.Literal("fifo", "supersede", "coalesce"),
   route: Schema.Literal("queue", "steer", "drop"),

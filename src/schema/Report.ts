@@ -97,9 +97,11 @@ export interface RecoveryReport extends Schema.Schema.Type<typeof RecoveryReport
  * @since 0.1.0
  * @category schemas
  */
-export const RetireReport = Schema.Struct({ inputsAbandoned: Count, inputsPendingDrain: Count })
+export const RetireReport = Schema.Struct({ inputsAbandoned: Count, inputsPendingDrain: Count, inputsRiding: Count })
 /**
- * `inputsPendingDrain` counts all active inputs; held ones among them drain only when they are released.
+ * `inputsPendingDrain` counts active inputs; held ones among them drain only when they are released. Not counted there,
+ * but in `inputsRiding`, are those that ride along and have nobody to go with yet: they go with what drains, and what is
+ * left of them then waits on, for `recycle`, `reset` or `destroy`. The drain does not wait for them.
  *
  * @since 0.1.0
  * @category models

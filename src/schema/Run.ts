@@ -59,8 +59,8 @@ export interface ReceiptDraft extends Schema.Schema.Type<typeof ReceiptDraft> {}
 
 /**
  * Proof that boundary (runtime, run, sequence) was committed. Sequences of a run are dense and start at 1 (I7).
- * `commitDigest` covers run, sequence, boundary, contributors, consumed, parent, messages, snapshot and result; no
- * times, no epoch.
+ * `commitDigest` covers run, sequence, boundary, contributors, consumed, parent, messages, snapshot, result, notes and
+ * awaited operations; no times, no epoch. What inputs become is no part of it: that follows from the inputs.
  *
  * @since 0.1.0
  * @category schemas
@@ -167,6 +167,7 @@ export interface RunPrimitive extends Schema.Schema.Type<typeof RunPrimitive> {}
 export const Note = Schema.Struct({ scope: Schema.String, key: Schema.String, value: Json })
 /**
  * The key has at most `keyLengthMax` UTF-16 code units. Another value under a name that is taken is `NoteConflict`.
+ * Scopes that begin with `children/` are the driver's: what a batch has sent to end with it.
  *
  * @since 0.1.0
  * @category models

@@ -33,6 +33,18 @@ export const RuntimeEvent = Schema.Union(
   Schema.TaggedStruct("input.held", { ...inputId, reason: HoldReason, until: Schema.NullOr(EpochMillis) }),
   Schema.TaggedStruct("input.released", inputId),
   Schema.TaggedStruct("input.recovered", inputId),
+  /** The open run's batch waits for the end of an operation, from this boundary on. */
+  Schema.TaggedStruct("operation.awaited", {
+    ...runId,
+    operationId: Schema.NonEmptyString,
+    until: Schema.NullOr(EpochMillis)
+  }),
+  /** An operation that somebody waited for has ended, by this input. */
+  Schema.TaggedStruct("operation.ended", {
+    ...inputId,
+    operationId: Schema.NonEmptyString,
+    how: Schema.Literal("completed", "failed", "cancelled")
+  }),
   Schema.TaggedStruct("run.started", {
     ...runId,
     batchId: BatchId,

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Content from "./Content.js"
 import { EpochMillis, RunId, Sequence, SessionId } from "./Ids.js"
 import { Json } from "./Json.js"
+import { Message } from "./Message.js"
 
 /**
  * Names a transcript: a fold over all of its messages. `revision(0)` is made of the session id alone.
@@ -41,24 +42,6 @@ export const SessionHead = Schema.Struct({ id: SessionId, revision: Revision, ve
  * @category models
  */
 export interface SessionHead extends Schema.Schema.Type<typeof SessionHead> {}
-
-/**
- * A message of the default shape. Sessions keep any JSON value as a message, so an agent may bring its own.
- *
- * @since 0.1.0
- * @category schemas
- */
-export const Message = Schema.Struct({
-  role: Schema.Literal("user", "assistant", "tool", "system"),
-  content: Content.Content
-})
-/**
- * In memory media are bytes; in the JSON form, which `message` makes, they are base64.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Message extends Schema.Schema.Type<typeof Message> {}
 
 /**
  * A message as the JSON that sessions keep.

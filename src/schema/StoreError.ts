@@ -392,6 +392,24 @@ export class StoreOpenFailed extends Schema.TaggedError<StoreOpenFailed>()("Stor
 }
 
 /**
+ * An agent was given a `SqlClient` that is not the store's own: what it would write through that in an `alongside` would
+ * be part of no boundary.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ForeignSqlClient extends Schema.TaggedError<ForeignSqlClient>()("ForeignSqlClient", {
+  agent: Schema.String
+}) {
+  readonly retryable = false
+  override get message(): string {
+    return `Agent ${this.agent} is provided with a SqlClient that is not the store's own, so its rows would not be ` +
+      "committed together with its boundaries. Provide it with the SqlClient of the Burrow layer, and name another " +
+      "database by a service of its own."
+  }
+}
+
+/**
  * A driver's command inside an open transaction of the store's client: its answer could be rolled back.
  *
  * @since 0.1.0

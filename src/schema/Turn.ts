@@ -9,15 +9,16 @@ import { Json } from "./Json.js"
 const optional = <A, I, R>(schema: Schema.Schema<A, I, R>) => Schema.optionalWith(schema, { exact: true })
 
 /**
- * `queue`: with the next turn. `steer`: into the running run, at its next boundary.
+ * `queue`: with the next turn. `steer`: into the running run, at its next boundary. `ride_along`: into the running run
+ * too, or with the next batch; it starts no run of its own.
  *
  * @since 0.1.0
  * @category schemas
  */
-export const HandlingMode = Schema.Literal("queue", "steer")
+export const HandlingMode = Schema.Literal("queue", "steer", "ride_along")
 /**
  * A sender's wish. It outranks the policy table's lane for the input's kind; operations, and progress of a response,
- * cannot have one.
+ * cannot have one, and a terminal response cannot ride along.
  *
  * @since 0.1.0
  * @category models

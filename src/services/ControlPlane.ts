@@ -21,10 +21,11 @@ import type {
   RunInProgress,
   RuntimeNotFound,
   TooManyWaiters,
-  UnknownInput
+  UnknownInput,
+  UnknownOperation
 } from "../schema/DriverError.js"
 import type { InputId, RunId, RuntimeId } from "../schema/Ids.js"
-import type { Draft } from "../schema/Input.js"
+import type { Draft, OperationEnd } from "../schema/Input.js"
 import type { Json } from "../schema/Json.js"
 import type { CloseReply } from "../schema/Report.js"
 import type { AbandonReport, AcceptOutcome, RecoveryReport, RecycleReport, RetireReport } from "../schema/Report.js"
@@ -33,6 +34,7 @@ import type { RewriteDraft, SessionHead } from "../schema/Session.js"
 import type {
   CommitError,
   EventsPruned,
+  ForeignSqlClient,
   LoadError,
   ReadFailed,
   SchemaFromTheFuture,
@@ -157,7 +159,8 @@ export interface Service {
    * runs are given back, uncharged, and waited for.
    *
    * Executors get the services of whoever registers them, and a scope of their own for each attempt. Loggers, tracers and
-   * other settings of fibers are those of the engine's layer: put them around it.
+   * other settings of fibers are those of the engine's layer: put them around it. A `SqlClient` among them is the store's
+   * own, or it is `ForeignSqlClient`, and nothing is registered.
    */
   readonly register: <E, R, AE = never, AR = never>(
     agent: string,
@@ -165,7 +168,7 @@ export interface Service {
     options?: Options<E | AE | DeltaError, R>
   ) => Effect.Effect<
     void,
-    AlreadyRegistered | InvalidInput | ReadFailed | StoreClosed,
+    AlreadyRegistered | ForeignSqlClient | InvalidInput | ReadFailed | StoreClosed,
     Scope.Scope | Exclude<R, CurrentRun | Scope.Scope> | Exclude<AR, Outbox | CurrentRun>
   >
 
@@ -184,6 +187,15 @@ export interface Service {
   readonly await: (runtimeId: Id, inputId: InputId | string) => Effect.Effect<Completion, AwaitError>
   /** `ingest` into the running run, at its next checkpoint; with the next run when none is open. */
   readonly steer: (runtimeId: Id, input: Draft) => Effect.Effect<AcceptOutcome, IngestError>
+  /**
+   * Ends an operation that a batch waits for (`Executor.Run.operation`), and has that go on. An operation ends once: the
+   * same end again is `deduplicated`, also when nobody waits any more, and another one `IdempotencyConflict`.
+   */
+  readonly endOperation: (
+    runtimeId: Id,
+    operationId: string,
+    end: OperationEnd
+  ) => Effect.Effect<AcceptOutcome, IngestError | RuntimeNotFound | UnknownOperation>
   readonly publishEvent: (runtimeId: Id, code: string, data: Json) => Effect.Effect<void, ControlError>
 
   /**

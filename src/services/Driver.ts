@@ -21,11 +21,12 @@ import type {
   QueueFull,
   RunInProgress,
   TooManyRuntimes,
-  UnknownInput
+  UnknownInput,
+  UnknownOperation
 } from "../schema/DriverError.js"
 import type { BatchId, IdempotencyKey, InputId, RunId, RuntimeId } from "../schema/Ids.js"
-import type { Draft, Input } from "../schema/Input.js"
-import type { AbandonReason, Failure, HoldReason, InputHead } from "../schema/InputState.js"
+import type { Draft, Input, OperationEnd } from "../schema/Input.js"
+import type { AbandonReason, Awaited, Failure, HoldReason, InputHead } from "../schema/InputState.js"
 import type { Json } from "../schema/Json.js"
 import type { Limits } from "../schema/Limits.js"
 import type { WakeSignal } from "../schema/Policy.js"
@@ -170,7 +171,7 @@ export type StageOutcome =
   | {
     readonly _tag: "nothing"
     readonly paused: boolean
-    /** When the earliest waiting input is ready, in epoch milliseconds. */
+    /** When the earliest waiting input is ready, in epoch milliseconds; what rides along makes nothing ready. */
     readonly nextReadyAt: Option.Option<number>
     /** There is a batch to go, which `mayBeFatal: false` has kept back. */
     readonly keptBack: boolean
@@ -208,6 +209,12 @@ export interface StageOptions {
 export interface Outgoing {
   readonly to: RuntimeId | string
   readonly input: Draft
+  /**
+   * It is a part of the batch's work: when the batch is cancelled, or ended by `stop`, `reset`, `destroy` or
+   * `abandonPending`, the input's cancel leaves with that commit. Only in a boundary's `outbox`, and with an id or a key;
+   * sent again under it, it is the same input.
+   */
+  readonly endsWithBatch?: boolean
 }
 
 /**
@@ -225,6 +232,16 @@ export interface BoundaryOptions<E = never, R = never> {
   /** What leaves with the commit. */
   readonly outbox?: ReadonlyArray<Outgoing>
   /**
+   * Operations that the batch waits for from now on, but for those that have ended; those that it waits for already stay
+   * as they are. At most `notesMax`, and none in the final boundary.
+   */
+  readonly awaits?: ReadonlyArray<Awaited>
+  /**
+   * What inputs become in the transcript, in place of a message of the default shape; `null` for nothing. The first
+   * boundary that covers an input decides it, for all that follow.
+   */
+  readonly messages?: ReadonlyMap<InputId, Json | null>
+  /**
    * Joins the transaction, last, on the store's own client. It may run more than once, and only its SQL is undone with
    * the boundary.
    */
@@ -241,7 +258,7 @@ export interface BoundaryOutcome {
   readonly receipt: Receipt
   /** The exact boundary had been committed before; nothing was written and no `alongside` was run. */
   readonly alreadyApplied: boolean
-  /** The steers that the run was handed with this checkpoint. The next one consumes them. */
+  /** The steers that the run was handed with this checkpoint, and what rides along. The next one consumes them. */
   readonly steers: ReadonlyArray<StagedInput>
   readonly session: Option.Option<SessionHead>
 }
@@ -293,11 +310,15 @@ export interface Service {
     /** Attempts before an input is abandoned. Default: the drivers' limit. */
     readonly attemptsMax?: number
   }) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
-  /** Closes the run and abandons what it had staged as `cancelled`. */
+  /**
+   * Closes the run and abandons what it had staged as `cancelled`. The cancels of what its batch has sent with
+   * `endsWithBatch` leave with this commit, as with that of every command by which a batch ends before it is done; they
+   * are read before, so nothing was written when that fails.
+   */
   readonly cancel: (options: {
     readonly runId: RunId
     readonly reason: string
-  }) => Effect.Effect<CloseReply, CommandError | RunNotOpen>
+  }) => Effect.Effect<CloseReply, CommandError | ReadFailed | RunNotOpen>
   /** Takes back the count of the open run's attempt. Its staging stays counted, so that there is an end to it. */
   readonly uncharge: (options: { readonly runId: RunId }) => Effect.Effect<void, CommandError | RunNotOpen>
   /** Closes the run and abandons its batch as `outcome_unknown`: what a lost attempt did is not done again. */
@@ -306,7 +327,15 @@ export interface Service {
   readonly cancelInput: (options: {
     readonly inputId: InputId
     readonly reason: string
-  }) => Effect.Effect<CloseReply, CommandError | UnknownInput>
+  }) => Effect.Effect<CloseReply, CommandError | ReadFailed | UnknownInput>
+  /**
+   * Ends an operation that a batch waits for, and makes that ready, in one commit. It ends once: the same end again is
+   * `deduplicated`, also when nobody waits any more, and another one `IdempotencyConflict`.
+   */
+  readonly endOperation: (
+    operationId: string,
+    end: OperationEnd
+  ) => Effect.Effect<AcceptOutcome, AcceptError | UnknownOperation>
   /**
    * Admits a dead letter's payload as a new input, at the tail. The dead one stays dead; the new one has the key
    * `Ids.redriveKey(inputId)`, so that a dead letter is redriven once, and a repetition answers the same new input.
@@ -317,11 +346,19 @@ export interface Service {
     readonly runId: RunId
     readonly visibleAt?: number
   }) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
-  /** Closes the run without charging it; its batch waits for `release`, or for the deadline. */
+  /**
+   * Closes the run without charging it; its batch waits for `release`, or for the deadline. With `awaits` for the end of
+   * one of these operations, too: when one has ended already, the batch is queued again instead. With `inputIds`, and
+   * as long as the batch has committed nothing, those alone are held, and the others are queued again, each without the
+   * batch; a batch of which all or none are named stays whole. `failure` is kept with what is held.
+   */
   readonly hold: (options: {
     readonly runId: RunId
     readonly reason: HoldReason
     readonly until?: number
+    readonly awaits?: ReadonlyArray<string>
+    readonly inputIds?: ReadonlyArray<InputId>
+    readonly failure?: Failure
   }) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
   /** Holds an input that waits, with its batch. */
   readonly holdInput: (options: {
@@ -332,14 +369,18 @@ export interface Service {
   /** Makes a held input ready, with its batch; the batch goes first. */
   readonly release: (inputId: InputId) => Effect.Effect<void, CommandError | UnknownInput>
   /** Ends every input that waits; what a run has staged is the run's. */
-  readonly abandonPending: (reason: AbandonReason) => Effect.Effect<AbandonReport, CommandError | Destroyed>
+  readonly abandonPending: (
+    reason: AbandonReason
+  ) => Effect.Effect<AbandonReport, CommandError | ReadFailed | Destroyed>
 
-  readonly onRunEvent: (event: RunEvent) => Effect.Effect<CloseReply, CommandError | RunNotOpen | InvalidInput>
+  readonly onRunEvent: (
+    event: RunEvent
+  ) => Effect.Effect<CloseReply, CommandError | ReadFailed | RunNotOpen | InvalidInput>
   /** Appends an application's event to the log. */
   readonly publish: (code: string, data: Json) => Effect.Effect<void, CommandError | Destroyed | InvalidInput>
   readonly onControl: (
     command: "stop" | "resume"
-  ) => Effect.Effect<void, CommandError | NotReady | Destroyed | RunInProgress>
+  ) => Effect.Effect<void, CommandError | ReadFailed | NotReady | Destroyed | RunInProgress>
 
   readonly attach: (
     agentRuntimeId?: string
@@ -351,12 +392,12 @@ export interface Service {
   /** New inputs are refused, what waits is drained. */
   readonly retire: Effect.Effect<RetireReport, CommandError | NotReady | Destroyed | RunInProgress>
   /** Abandons what waits; refused while a run is open. The session stays. */
-  readonly reset: Effect.Effect<AbandonReport, CommandError | NotReady | Destroyed | RunInProgress>
+  readonly reset: Effect.Effect<AbandonReport, CommandError | ReadFailed | NotReady | Destroyed | RunInProgress>
   /** Cancels the open run and refuses inputs until `resume`. What waits stays. */
-  readonly stop: Effect.Effect<AbandonReport, CommandError | NotReady | Destroyed | RunInProgress>
+  readonly stop: Effect.Effect<AbandonReport, CommandError | ReadFailed | NotReady | Destroyed | RunInProgress>
   readonly resume: Effect.Effect<void, CommandError | NotReady | Destroyed | RunInProgress>
   /** For ever: cancels the open run and abandons what waits. */
-  readonly destroy: Effect.Effect<AbandonReport, CommandError | NotReady | Destroyed | RunInProgress>
+  readonly destroy: Effect.Effect<AbandonReport, CommandError | ReadFailed | NotReady | Destroyed | RunInProgress>
   /** Forgets memory, keeps the work: the runtime is taken anew and rebuilt from its rows. */
   readonly recycle: Effect.Effect<RecycleReport, CommandError | LoadError | NotReady | Destroyed | RunInProgress>
   /** Takes the runtime anew. An open run is closed as lost; its executor's later boundaries are `RunNotOpen`. */
@@ -398,6 +439,8 @@ export interface Service {
   /** With its body; in which a large one is still a reference to a blob. */
   readonly loadInput: (inputId: InputId) => Effect.Effect<Option.Option<StoredInput>, LoadError>
   readonly inputByKey: (key: IdempotencyKey) => Effect.Effect<Option.Option<StoredInput>, LoadError>
+  /** How an operation has ended, if it has. */
+  readonly operationEnd: (operationId: string) => Effect.Effect<Option.Option<OperationEnd>, LoadError | BlobError>
   /** In admission order. */
   readonly activeInputIds: Effect.Effect<ReadonlyArray<InputId>>
   /** The strongest signal since it was last taken. */
@@ -488,6 +531,8 @@ export class Drivers extends Context.Tag("effect-burrow/Drivers")<Drivers, {
   readonly limits: Limits
   /** Hands an input over as a row: see `Inbox.enqueue`. */
   readonly post: (outgoing: Outgoing) => Effect.Effect<InputId, EnqueueError>
+  /** The id of an input that is handed over under a key, by an outbox or an `Inbox`, without an id of its own. */
+  readonly idOfKey: (to: RuntimeId | string, key: string) => InputId
   /** Is told of every commit of every driver, after it, in its worker: it must not wait, and must not throw. */
   readonly listen: (listener: (notice: Notice) => void) => Effect.Effect<void, never, Scope.Scope>
 }>() {}

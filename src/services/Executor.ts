@@ -9,11 +9,11 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import type { BlobError } from "../schema/BlobError.js"
 import type { InputTooLarge, InvalidInput } from "../schema/DriverError.js"
 import type { InputId, RunId, RuntimeId } from "../schema/Ids.js"
-import type { Draft, Input } from "../schema/Input.js"
+import type { Draft, Input, OperationEnd } from "../schema/Input.js"
 import type { Failure } from "../schema/InputState.js"
 import type { Json } from "../schema/Json.js"
 import type { OpenTurn } from "../schema/Run.js"
@@ -39,7 +39,10 @@ import type { Outgoing } from "./Driver.js"
  */
 export interface RunInfo {
   readonly runtimeId: RuntimeId
+  /** The part of the runtime's id before the first slash. */
   readonly agent: string
+  /** The part behind it; the whole id, if there is no slash. */
+  readonly id: string
   readonly runId: RunId
   /** 1 for the first attempt. */
   readonly attempt: number
@@ -144,16 +147,22 @@ export interface Run extends RunInfo {
   /** The opaque snapshot as of the last boundary. */
   readonly snapshot: Effect.Effect<Option.Option<Uint8Array>>
   /**
-   * What a model should see: the last messages of the transcript (all, without `last`), then those of the batch that are
-   * not in it yet. The first boundary commits these, once over all attempts.
+   * What a model should see: the last messages of the transcript (all, without `last`), then those of the batch and of the
+   * steers that were handed over, as far as they are not in it yet. The next boundary commits these, once over all attempts.
    */
   readonly history: (
     options?: { readonly last?: number }
   ) => Effect.Effect<ReadonlyArray<Json>, RecordCorrupt | SchemaFromTheFuture>
-  /** What runs have noted under a scope. */
-  readonly notes: (scope: string) => Effect.Effect<ReadonlyArray<Note>, RecordCorrupt | SchemaFromTheFuture>
+  /** What runs have noted under a scope; with `key` that note alone. */
+  readonly notes: (
+    scope: string,
+    key?: string
+  ) => Effect.Effect<ReadonlyArray<Note>, RecordCorrupt | SchemaFromTheFuture>
 
-  /** Commits what was done so far, consumes the steers handed over before, and answers those that wait. */
+  /**
+   * Commits what was done so far, consumes the steers handed over before, and answers those that wait, with what rides
+   * along.
+   */
   readonly checkpoint: <E = never, R = never>(
     delta?: Delta<E, R>
   ) => Effect.Effect<ReadonlyArray<Input>, DeltaError | E, Exclude<R, Outbox>>
@@ -163,6 +172,8 @@ export interface Run extends RunInfo {
   readonly rewrite: (
     rewrite: RewriteDraft & { readonly replacement: ReadonlyArray<Json> }
   ) => Effect.Effect<void, DeltaError>
+  /** The id of an input that leaves in an `outbox` under a key, without an id of its own. */
+  readonly idOfKey: (to: RuntimeId | string, key: string) => InputId
   /** Completes when a steer waits. Race it against a slow call. */
   readonly steered: Effect.Effect<void>
   /** Tells those who watch. Not stored: who is not there misses it. */
@@ -174,6 +185,28 @@ export interface Run extends RunInfo {
    * milliseconds. The fiber is interrupted; the next attempt resumes behind the last boundary.
    */
   readonly park: (options?: { readonly until?: number }) => Effect.Effect<never, InvalidInput>
+  /**
+   * Waits until somebody ends an operation (`ControlPlane.endOperation`), for as long as that takes. The first time that
+   * this batch asks for it, `delta` is made, and committed together with the fact that it waits, and the deadline `until` (epoch
+   * milliseconds), behind which the end is `cancelled`. Later attempts go on waiting, or have the end at once.
+   *
+   * When all that the run does is to wait for operations, the attempt is ended, uncharged, and its inputs are held: the
+   * fiber is interrupted, the runtime may leave memory, other inputs have their runs. An end, or the first deadline,
+   * starts the next attempt. Fibers that nobody waits for do not keep a run from that; those that wait for anything else
+   * than fibers and operations do.
+   */
+  readonly operation: <E = never, R = never>(
+    operationId: string,
+    options?: { readonly until?: number; readonly delta?: Effect.Effect<Delta<E, R>> }
+  ) => Effect.Effect<OperationEnd, DeltaError | E | RecordCorrupt | SchemaFromTheFuture, Exclude<R, Outbox>>
+  /** Ends the attempt as failed, from outside: as if the executor had failed with the error, and nobody caught it. */
+  readonly refuse: (error: DeltaError) => Effect.Effect<never>
+  /**
+   * Ends the attempt, uncharged, because something stored cannot be read by this program: the inputs are held as
+   * `undecodable`, with the failure, until `ControlPlane.release`. With `inputIds` those alone, and the others are tried
+   * again without them; unless the batch has committed something, since then it stays whole.
+   */
+  readonly setAside: (failure: Failure, inputIds?: ReadonlyArray<InputId>) => Effect.Effect<never>
 }
 
 /**
@@ -188,6 +221,16 @@ export type Failed<E> =
   | { readonly _tag: "Died"; readonly cause: Cause.Cause<never>; readonly failure: Failure }
   /** It went over `runMax`, or was silent for longer than `silenceMax`. */
   | { readonly _tag: "TimedOut"; readonly limit: "runMax" | "silenceMax"; readonly failure: Failure }
+
+/**
+ * Exponential, from 1 second to at most 1 minute.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const defaultRetry: Schedule.Schedule<unknown, unknown> = Schedule.exponential("1 second").pipe(
+  Schedule.union(Schedule.spaced("1 minute"))
+)
 
 /**
  * How an agent's runs are carried out.
@@ -208,7 +251,7 @@ export interface Options<E, R = never> {
   /**
    * The delay before the next attempt. It sees every failure so far as the last one; when it is done, or its delay has no
    * end, the input is a dead letter at once. For delays: a schedule by the clock (`Schedule.cron`) is stepped through all
-   * its attempts at the time of the last one. Default: exponential from 1 second to at most 1 minute.
+   * its attempts at the time of the last one. Default: `defaultRetry`.
    */
   readonly retry?: Schedule.Schedule<unknown, Failed<E>>
   /** Whether inputs behind a failed one go on while it waits. Default `pass`. */
@@ -257,4 +300,6 @@ export interface Options<E, R = never> {
  */
 export interface Executor<E = never, R = never, AE = never, AR = never> {
   readonly apply: (run: Run) => Effect.Effect<Output<AE, AR> | void, E, R>
+  /** The message that an input becomes in the transcript; none for none. Default: one of the shape `Message`. */
+  readonly messageOf?: (input: Input) => Option.Option<Json>
 }

@@ -418,7 +418,7 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
   }) => Effect.Effect<ReadonlyArray<{ readonly runtimeId: RuntimeId; readonly state: RuntimeState }>, ReadFailed>
   /**
    * Runtimes with an open run or active inputs, and when the earliest of them is ready, in epoch milliseconds: 0 with an
-   * open run or a staged input, none when all are held without a deadline.
+   * open run or a staged input, none when all are held without a deadline, or ride along with nobody.
    */
   readonly loadPendingRuntimes: (page?: {
     readonly after?: RuntimeId
@@ -449,8 +449,17 @@ export class RuntimeStore extends Context.Tag("effect-burrow/RuntimeStore")<Runt
     runtimeId: RuntimeId,
     page?: Page
   ) => Effect.Effect<ReadonlyArray<EventRecord>, LoadError | EventsPruned>
-  /** The notes of a scope, in no particular order. */
-  readonly loadNotes: (runtimeId: RuntimeId, scope: string) => Effect.Effect<ReadonlyArray<Note>, LoadError>
+  /** The notes of a scope, in no particular order; with `key` that note alone. */
+  readonly loadNotes: (
+    runtimeId: RuntimeId,
+    scope: string,
+    key?: string
+  ) => Effect.Effect<ReadonlyArray<Note>, LoadError>
+  /**
+   * Whether an effect with these services would write through another SQL client than the store's own: then its rows are
+   * part of no commit. Without a SQL client on either side nothing is foreign.
+   */
+  readonly isForeign: (services: Context.Context<never>) => boolean
 
   readonly persistOpsLifecycle: (
     runtimeId: RuntimeId,

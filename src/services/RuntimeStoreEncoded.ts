@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import type * as Arr from "effect/Array"
+import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import type {
@@ -159,6 +160,8 @@ export interface Encoded {
   readonly authorityKey: string | null
   /** Whether the calling fiber is inside a transaction of this store's own client. */
   readonly insideTransaction: Effect.Effect<boolean>
+  /** Whether the SQL client among these services is another than the store's own. Absent where there is no SQL: never. */
+  readonly isForeign?: (services: Context.Context<never>) => boolean
 
   /**
    * Commits what may be committed of a group in ONE transaction; the outcomes are in the group's order. Guards of all
@@ -219,7 +222,11 @@ export interface Encoded {
     after: string | null,
     limit: number
   ) => Read<ReadonlyArray<{ readonly runtimeId: string; readonly state: string }>>
-  /** Runtimes with an open run or active inputs, and the earliest time at which one of these is ready (0: now). */
+  /**
+   * Runtimes with an open run or active inputs, and the earliest time at which one of these is ready (0: now). Held
+   * inputs without a deadline have none, nor has what rides along (`codecs.RIDES_ALONG`) and is neither staged nor in a
+   * batch.
+   */
   readonly readPending: (
     after: string | null,
     limit: number
@@ -267,7 +274,8 @@ export interface Encoded {
   readonly readMessages: (runtimeId: string, start: number, limit: number) => Read<ReadonlyArray<MessageRow>>
   /** Encoded rewrite records, oldest first. */
   readonly readRewrites: (runtimeId: string) => Read<ReadonlyArray<string>>
-  readonly readNotes: (runtimeId: string, scope: string) => Read<ReadonlyArray<NoteRow>>
+  /** Of a scope, or with `key` that one alone. */
+  readonly readNotes: (runtimeId: string, scope: string, key: string | null) => Read<ReadonlyArray<NoteRow>>
   /**
    * Behind number `after`, in order, at most `limit` of each. The event of an accept is its input's row for as long as
    * the input is active: those are in `accepts`; all others, and the accepts of terminal inputs, are in `events`.

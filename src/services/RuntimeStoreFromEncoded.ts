@@ -100,6 +100,7 @@ const build = (
       ...makeCells(encoded),
       ...makeOAuth(encoded, reads),
       insideTransaction: encoded.insideTransaction,
+      isForeign: (services) => encoded.isForeign?.(services) ?? false,
       subscribe: (runtimeId, inputId) => doorbell.subscribe(runtimeId, inputId),
       subscribeDeposits: doorbell.subscribeDeposits,
       barrier: (runtimeId, token) =>

@@ -147,9 +147,9 @@ export const makeReads = (encoded: Encoded) => {
         (rows) => Effect.forEach(rows, (row) => perRow(codecs.rewriteOf(runtimeId, row)))
       ),
     loadEvents: loadEvents(encoded),
-    loadNotes: (runtimeId, scope) =>
+    loadNotes: (runtimeId, scope, key) =>
       Effect.flatMap(
-        encoded.readNotes(runtimeId, scope),
+        encoded.readNotes(runtimeId, scope, key ?? null),
         (rows) =>
           Effect.forEach(rows, (row) =>
             Either.mapBoth(codecs.json.decode(row.value), {

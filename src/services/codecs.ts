@@ -9,7 +9,7 @@ import type { HeadRow, InputHeadRow, InputRow, Rows, RuntimeColumns, SessionHead
 import { BlobId } from "../schema/Blob.js"
 import * as Envelope from "../schema/Envelope.js"
 import { Input } from "../schema/Input.js"
-import { Failure, InputHead, isTerminal, TerminalOutcome } from "../schema/InputState.js"
+import { Awaited, Failure, InputHead, isTerminal, TerminalOutcome } from "../schema/InputState.js"
 import type { Json } from "../schema/Json.js"
 import { canonical } from "../schema/Json.js"
 import { OAuthFlowSnapshot } from "../schema/OAuthFlow.js"
@@ -51,8 +51,11 @@ const parse = (text: string): Either.Either<unknown, Envelope.Malformed> =>
   })
 
 export const policy = inRow(PolicyDecision)
+/** What is in the text of a policy, and of no other, whose input rides along: so a store knows it without decoding. */
+export const RIDES_ALONG = "\"apply\":\"ride_along\""
 export const outcome = inRow(TerminalOutcome)
 export const failure = inRow(Failure)
+export const awaits = inRow(Schema.Array(Awaited))
 export const event = inRow(RuntimeEvent)
 export const lifecycleRecord = inRow(LifecycleRecord)
 const openRun = Schema.decodeUnknownEither(OpenRun)
@@ -77,6 +80,7 @@ const headRow = (value: InputHead): HeadRow => ({
   readyAt: value.readyAt,
   hold: value.hold,
   recorded: value.recorded ? 1 : 0,
+  awaits: value.awaits.length === 0 ? null : awaits.encode(value.awaits),
   outcome: value.outcome && outcome.encode(value.outcome),
   failure: value.failure && failure.encode(value.failure),
   updatedAt: value.updatedAt
@@ -117,6 +121,7 @@ export const inputHead = (row: InputHeadRow): Either.Either<InputHead, Envelope.
     const decision = yield* Either.mapLeft(decodePolicy(row.policy), named("policy"))
     const ended = row.outcome === null ? null : yield* Either.mapLeft(outcome.decode(row.outcome), named("outcome"))
     const failed = row.failure === null ? null : yield* Either.mapLeft(failure.decode(row.failure), named("failure"))
+    const awaited = row.awaits === null ? [] : yield* Either.mapLeft(awaits.decode(row.awaits), named("awaits"))
     const decoded = yield* Either.mapLeft(
       head({
         id: row.inputId,
@@ -142,6 +147,7 @@ export const inputHead = (row: InputHeadRow): Either.Either<InputHead, Envelope.
         hold: row.hold,
         // Anything else is for the schema to refuse: SQLite columns take any value.
         recorded: isFlag(row.recorded) ? row.recorded === 1 : row.recorded,
+        awaits: awaited,
         outcome: ended,
         failure: failed,
         updatedAt: row.updatedAt

@@ -13,6 +13,7 @@ import * as admission from "./conformance/driver/admission.js"
 import * as alongside from "./conformance/driver/alongside.js"
 import * as blobs from "./conformance/driver/blobs.js"
 import * as boundaries from "./conformance/driver/boundaries.js"
+import * as children from "./conformance/driver/children.js"
 import * as closing from "./conformance/driver/closing.js"
 import * as concurrency from "./conformance/driver/concurrency.js"
 import type { DriverCase, Restart } from "./conformance/driver/contract.js"
@@ -20,12 +21,15 @@ import * as control from "./conformance/driver/control.js"
 import * as deduplication from "./conformance/driver/deduplication.js"
 import * as defects from "./conformance/driver/defects.js"
 import * as events from "./conformance/driver/events.js"
+import * as messages from "./conformance/driver/messages.js"
+import * as operations from "./conformance/driver/operations.js"
 import * as options from "./conformance/driver/options.js"
 import * as outbox from "./conformance/driver/outbox.js"
 import * as ownership from "./conformance/driver/ownership.js"
 import * as policy from "./conformance/driver/policy.js"
 import * as recovery from "./conformance/driver/recovery.js"
 import * as redrive from "./conformance/driver/redrive.js"
+import * as riding from "./conformance/driver/riding.js"
 import * as session from "./conformance/driver/session.js"
 import * as staging from "./conformance/driver/staging.js"
 import * as supersession from "./conformance/driver/supersession.js"
@@ -58,11 +62,15 @@ export const cases: ReadonlyArray<DriverCase<Drivers>> = [
   ...policy.cases,
   ...supersession.cases,
   ...staging.cases,
+  ...riding.cases,
   ...options.cases,
   ...boundaries.cases,
   ...alongside.cases,
   ...outbox.cases,
+  ...children.cases,
   ...closing.cases,
+  ...operations.cases,
+  ...messages.cases,
   ...redrive.cases,
   ...control.cases,
   ...session.cases,
@@ -85,10 +93,13 @@ export const durableCases: ReadonlyArray<DriverCase<Drivers | Restart | RuntimeS
   ...policy.durableCases,
   ...supersession.durableCases,
   ...staging.durableCases,
+  ...riding.durableCases,
   ...boundaries.durableCases,
   ...alongside.durableCases,
   ...outbox.durableCases,
+  ...children.durableCases,
   ...closing.durableCases,
+  ...operations.durableCases,
   ...redrive.durableCases,
   ...control.durableCases,
   ...session.durableCases,

@@ -33,28 +33,38 @@ type Bundle = Context.Tag.Service<Child>
 
 const banner = `import { createRequire } from "node:module"; const require = createRequire(import.meta.url)`
 
-/** `test/chaos/child.ts` as one file, in a folder that goes with the scope. */
-const bundled: Effect.Effect<Bundle, never, Scope.Scope> = Effect.flatMap(
-  temporaryFolder,
-  (folder) =>
-    Effect.promise(async () => {
-      const file = path.join(folder, "child.mjs")
-      fs.symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"))
-      await build({
-        entryPoints: [path.join(root, "test/chaos/child.ts")],
-        outfile: file,
-        bundle: true,
-        platform: "node",
-        format: "esm",
-        external: ["better-sqlite3"],
-        banner: { js: banner },
-        logLevel: "error"
+/** What these modules do, imported one after the other, as one file, in a folder that goes with the scope. */
+export const bundleOf = (modules: ReadonlyArray<string>): Effect.Effect<Bundle, never, Scope.Scope> =>
+  Effect.flatMap(
+    temporaryFolder,
+    (folder) =>
+      Effect.promise(async () => {
+        const file = path.join(folder, "child.mjs")
+        fs.symlinkSync(path.join(root, "node_modules"), path.join(folder, "node_modules"))
+        await build({
+          stdin: { contents: modules.map((module) => `import "run:${module}"\n`).join(""), resolveDir: root },
+          plugins: [{
+            name: "run",
+            // The package has no side effects, so that none of its modules would be kept that nothing is taken from.
+            setup: ({ onResolve }) =>
+              onResolve({ filter: /^run:/ }, ({ path: module }) => ({
+                path: path.join(root, module.slice("run:".length)),
+                sideEffects: true
+              }))
+          }],
+          outfile: file,
+          bundle: true,
+          platform: "node",
+          format: "esm",
+          external: ["better-sqlite3"],
+          banner: { js: banner },
+          logLevel: "error"
+        })
+        return { file, folder }
       })
-      return { file, folder }
-    })
-)
+  )
 
-export const bundle: Layer.Layer<Child> = Layer.scoped(Child, bundled)
+export const bundle: Layer.Layer<Child> = Layer.scoped(Child, bundleOf(["test/chaos/child.ts"]))
 
 export interface Ended {
   readonly code: number | null

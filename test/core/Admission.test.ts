@@ -70,6 +70,14 @@ describe("Admission", () => {
     }
   })
 
+  it("a terminal response does not ride along; all others that take a handling mode do", () => {
+    for (const kind of kinds) {
+      const reason = validate(input(kind, 1, { mode: "ride_along" }))?._tag
+      const response = kind === "peer_response_progress" || kind === "peer_response_terminal"
+      assert.strictEqual(reason, response ? "peer_handling_mode_invalid" : undefined, kind)
+    }
+  })
+
   it("a terminal response names the request it answers", () => {
     const response = input("peer_response_terminal", 1)
     if (response._tag !== "peer") return assert.fail()

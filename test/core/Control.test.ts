@@ -28,7 +28,7 @@ const reasons = (world: World) =>
 describe("Control", () => {
   it("retire lets the open run finish, keeps the queue for draining, and says how much it is", () => {
     const world = busy()
-    assert.deepStrictEqual(world.do(Control.retire), { inputsAbandoned: 0, inputsPendingDrain: 4 })
+    assert.deepStrictEqual(world.do(Control.retire), { inputsAbandoned: 0, inputsPendingDrain: 4, inputsRiding: 0 })
     assert.deepStrictEqual(phases(world), ["staged", "staged", "queued", "queued"])
     assert.strictEqual(world.signal, "wake_loop")
     world.boundary("final")

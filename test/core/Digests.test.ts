@@ -81,7 +81,8 @@ describe("commitDigest", () => {
     replacement: { start: 0, end: 2, messages: ["3"] },
     snapshot: Uint8Array.of(1) as Uint8Array | null | undefined,
     result: "42" as string | null,
-    notes: ["n"]
+    notes: ["n"],
+    awaits: [{ operationId: "op", until: null as number | null }]
   }
   const digest = Digests.commitDigest(sha256, receipt, content)
 
@@ -118,7 +119,9 @@ describe("commitDigest", () => {
     "snapshot's being kept": { snapshot: undefined },
     result: { result: "43" },
     "result's absence": { result: null },
-    notes: { notes: [] }
+    notes: { notes: [] },
+    awaits: { awaits: [] },
+    "awaits' deadlines": { awaits: [{ operationId: "op", until: 1 }] }
   }
   for (const [what, change] of Object.entries(contents)) {
     it(`covers the ${what}`, () =>

@@ -10,8 +10,11 @@ import * as Control from "../../src/core/Control.js"
 import * as Digests from "../../src/core/Digests.js"
 import * as State from "../../src/core/State.js"
 import { runtimeState } from "../../src/core/State.js"
+import { operationKey } from "../../src/schema/Ids.js"
+import type { OperationEvent } from "../../src/schema/Input.js"
 import { type InputHead, isLost, isTerminal } from "../../src/schema/InputState.js"
-import { digestOf, fail, input, type InputOptions, kinds, runId, sessionId, sha256, stamp } from "./support.js"
+import type { AcceptOutcome } from "../../src/schema/Report.js"
+import { digestOf, fail, input, type InputOptions, kinds, news, runId, sessionId, sha256, stamp } from "./support.js"
 import type { World } from "./World.js"
 
 /** A state's maps as plain sorted data, with all that is ready by `now` in its line. */
@@ -24,12 +27,16 @@ const indexes = (state: State.DriverState, now: number) => {
     active: sorted(at.active),
     byKey: sorted(at.byKey),
     scopes: sorted(at.byScope).map(([scope, members]) => [scope, entries(members)]),
+    operations: sorted(at.byOperation).map(([name, members]) => [name, entries(members)]),
     batches: sorted(at.batches).map(([id, members]) => [id, entries(members)]),
     staged: entries(at.staged),
     interrupted: entries(at.lines.interrupted),
     queue: entries(at.lines.queue),
     steer: entries(at.lines.steer),
-    waiting: entries(at.waiting).map(([key, id]) => [key.at, key.sequence, id])
+    riding: entries(at.lines.riding),
+    waiting: [at.waiting, at.ridersWaiting].map((waiting) =>
+      entries(waiting).map(([key, id]) => [key.at, key.sequence, id] as const)
+    )
   }
 }
 
@@ -74,6 +81,7 @@ export const invariants = (world: World): void => {
   if (run !== null) assert.isAbove(State.batchOfRun(state).length, 0, "a run has a batch")
   if (run !== null) assert.strictEqual(run.sequence, db.receipts.filter((one) => one.runId === run.id).length)
 
+  waits(world)
   consumedOnce(world)
   denseNumbers(world)
   chained(world)
@@ -81,14 +89,30 @@ export const invariants = (world: World): void => {
   assert.strictEqual(db.active.length, State.activeCount(state))
 }
 
+/** I14: what is waited for has not ended, and a batch waits as one. */
+const waits = ({ db, state }: World): void => {
+  const keys = new Set([...db.heads.values()].map(({ key }) => key))
+  for (const head of State.activeHeads(state)) {
+    const first = head.batch === null ? undefined : State.firstOf(state, head.batch)
+    assert.deepStrictEqual(head.awaits, first?.awaits ?? [], "a batch waits as one")
+    for (const { operationId } of head.awaits) {
+      assert.isFalse(keys.has(operationKey(operationId)), "what has ended is not waited for")
+    }
+    if (head.awaits.length === 0 || state.run?.batch === head.batch) continue
+    assert.isNotNull(head.receipt, "who waits for something has committed that")
+  }
+  for (const head of db.heads.values()) if (isTerminal(head)) assert.deepStrictEqual(head.awaits, [])
+}
+
 const places = (state: State.DriverState, heads: ReadonlyArray<InputHead>, now: ReturnType<typeof indexes>): void => {
-  const lines = { staged: now.staged, interrupted: now.interrupted, queue: now.queue, steer: now.steer }
+  const { interrupted, queue, riding, staged, steer } = now
+  const lines = { staged, interrupted, queue, steer, riding }
   for (const [name, line] of Object.entries(lines)) {
     for (const [sequence, id] of line) assert.strictEqual(State.get(state, id)?.sequence, sequence, name)
     const order = line.map(([sequence]) => sequence)
     assert.deepStrictEqual(order, [...order].sort((a, b) => a - b), `I6: ${name} is in admission order`)
   }
-  const placed = [...Object.values(lines).flat().map(([, id]) => id), ...now.waiting.map(([, , id]) => id)]
+  const placed = [...Object.values(lines).flat().map(([, id]) => id), ...now.waiting.flat().map(([, , id]) => id)]
   const parked = heads.filter((head) => head.phase === "held" && head.readyAt === null).map((head) => head.id)
   assert.deepStrictEqual([...placed, ...parked].sort(), heads.map((head) => head.id).sort(), "one place for each input")
 }
@@ -136,20 +160,33 @@ interface Expected {
 /** The batch that the rules of the design pick, worked out from the heads alone. */
 const expectedBatch = (world: World, options: Staging): Expected => {
   const over: Array<string> = []
+  const broken = new Set<string>()
   for (;;) {
-    const heads = State.activeHeads(world.state).filter((head) => !over.includes(head.id))
+    const heads = State.activeHeads(world.state).flatMap((head): ReadonlyArray<InputHead> =>
+      over.includes(head.id) ? [] : head.batch !== null && broken.has(head.batch) ? [{ ...head, batch: null }] : [head]
+    )
     const isUsedUp = (head: InputHead) =>
       head.attempt >= world.limits.attemptsMax || head.stagings >= world.limits.stagingsMax
     const batch = nextOf(heads, world)
-    const isTaken = isLost(batch[0]?.failure ?? null) && options.decidesLost
-    const ended = isTaken ? [] : batch.filter((head) => isUsedUp(head) || head.batch !== null && batch.some(isUsedUp))
+    const starters = startersOf(batch)
+    const isTaken = isLost(starters[0]?.failure ?? null) && options.decidesLost
+    const isWholeOver = !isTaken && batch[0]?.batch !== null && starters.some(isUsedUp)
+    const ended = batch.filter((head) => isWholeOver || isUsedUp(head) && !(isTaken && starters.includes(head)))
     if (ended.length === 0) return { batch, over }
     over.push(...ended.map((head) => head.id))
+    const { batch: id, receipt } = batch[0]!
+    if (id !== null && receipt === null) broken.add(id)
   }
 }
 
 const isLastTry = (world: World, chosen: ReadonlyArray<InputHead>): boolean =>
   chosen.some((head) => head.attempt + 1 >= world.limits.attemptsMax || head.stagings + 1 >= world.limits.stagingsMax)
+
+const rides = (head: InputHead): boolean => head.policy.apply === "ride_along"
+const startersOf = (batch: ReadonlyArray<InputHead>) => batch.every(rides) ? batch : batch.filter((one) => !rides(one))
+const ridersFirst = (
+  batch: ReadonlyArray<InputHead>
+) => [...batch.filter(rides), ...batch.filter((head) => !rides(head))]
 
 const nextOf = (heads: ReadonlyArray<InputHead>, world: World): ReadonlyArray<InputHead> => {
   const { batchInputsMax } = world.limits
@@ -158,16 +195,21 @@ const nextOf = (heads: ReadonlyArray<InputHead>, world: World): ReadonlyArray<In
       ? (head.readyAt ?? 0) <= world.now
       : head.phase === "held" && head.readyAt !== null && head.readyAt <= world.now
   )
-  const line = (name: string) => ready.filter((head) => head.batch === null && head.lane === name)
+  const line = (name: string) => ready.filter((head) => head.batch === null && !rides(head) && head.lane === name)
   const interrupted = ready.find((head) => head.batch !== null)
   const queue = line("queue")
   const prompt = queue.findIndex((head) => head.kind === "prompt")
-  if (interrupted !== undefined) return heads.filter((head) => head.batch === interrupted.batch)
+  if (interrupted !== undefined) return ridersFirst(heads.filter((head) => head.batch === interrupted.batch))
   const taken = line("steer").length > 0
     ? line("steer").slice(0, batchInputsMax)
     : queue.slice(0, prompt === 0 ? 1 : Math.min(prompt < 0 ? queue.length : prompt, batchInputsMax))
   const other = taken.findIndex((head) => isLost(head.failure) !== isLost(taken[0]!.failure))
-  return other < 0 ? taken : taken.slice(0, other)
+  const starters = other < 0 ? taken : taken.slice(0, other)
+  const isFirstTry = starters.length > 0 && starters.every((head) => head.attempt === 0 && head.failure === null)
+  const riders = isFirstTry
+    ? ready.filter((head) => head.batch === null && rides(head)).slice(0, batchInputsMax - 1)
+    : []
+  return [...riders, ...starters].slice(0, batchInputsMax)
 }
 
 /** What `stage` says to these commands is what the rules say. */
@@ -188,17 +230,20 @@ const stage = (world: World, options: Staging): void => {
   for (const { outcome } of ended) {
     assert.strictEqual(outcome?._tag === "abandoned" && outcome.reason._tag, "max_attempts_exhausted", "I13: used up")
   }
-  const afterLoss = isLost(batch[0]?.failure ?? null)
-  const keptBack = afterLoss && !options.mayBeFatal && isLastTry(world, batch)
+  const starters = startersOf(batch)
+  const afterLoss = isLost(starters[0]?.failure ?? null)
+  const keptBack = !options.mayBeFatal && batch.some((head) => isLost(head.failure) && isLastTry(world, [head]))
   if (reply._tag === "nothing") {
     assert.strictEqual(reply.keptBack, keptBack)
     assert.isTrue(keptBack || batch.length === 0, "I14: what is ready is staged")
     return
   }
   assert.isFalse(keptBack, "I13: what may be fatal is kept back")
-  const alone = isLastTry(world, batch) && batch.every((head) => head.receipt === null)
-  const expected = (alone ? batch.slice(0, 1) : batch).map((head) => head.id)
+  const alone = isLastTry(world, starters) && batch.every((head) => head.receipt === null)
+  const riders = batch[0]?.batch === null ? batch.filter((head) => !starters.includes(head)) : []
+  const expected = (alone ? [...riders, ...starters.slice(0, 1)] : batch).map((head) => head.id)
   assert.deepStrictEqual(reply.inputs.map((head) => head.id), expected, "I6: the next batch")
+  assert.isTrue(!reply.inputs.every(rides) || reply.resume !== null, "riders alone end a turn, and begin none")
   assert.strictEqual(reply.afterLoss, afterLoss)
 }
 
@@ -210,7 +255,7 @@ const acceptance = record({
   kind: constantFrom(...kinds),
   key: maybe(nat(5)),
   scope: maybe(nat(2)),
-  mode: maybe(constantFrom("queue" as const, "steer" as const)),
+  mode: maybe(constantFrom("queue" as const, "steer" as const, "ride_along" as const)),
   durability: constantFrom("durable" as const, "durable" as const, "derived" as const, "ephemeral" as const),
   delay: maybe(nat(40)),
   same: boolean()
@@ -231,7 +276,25 @@ const staging = record({
 const ending = record({
   _tag: constantFrom(...(["fail", "fail", "give_back", "hold", "cancel", "settle"] as const)),
   delay: maybe(nat(40)),
-  recoverable: FastCheck.integer({ min: 0, max: 5 }).map((n) => n > 0)
+  recoverable: FastCheck.integer({ min: 0, max: 5 }).map((n) => n > 0),
+  /** Of a hold: it waits for what the batch named, all of it or what is left; or is of some inputs only. */
+  waits: maybe(constantFrom("named" as const, "left" as const)),
+  some: maybe(nat(7))
+})
+
+const ended = record({
+  _tag: constant("end" as const),
+  /** Of an operation that somebody waits for, of any, or of an input. */
+  of: constantFrom("awaited" as const, "awaited" as const, "any" as const, "input" as const),
+  at: nat(20),
+  event: constantFrom<typeof OperationEvent.Type>(
+    { _tag: "completed", result: 1 },
+    { _tag: "failed", error: "no" },
+    { _tag: "cancelled" },
+    { _tag: "cancelled" },
+    { _tag: "progress", message: "half" }
+  ),
+  asked: boolean()
 })
 
 const controls = [
@@ -262,12 +325,14 @@ const onInput = record({
 
 export const command = oneof(
   { weight: 12, arbitrary: acceptance },
+  { weight: 3, arbitrary: ended },
   { weight: 7, arbitrary: staging },
   {
     weight: 6,
     arbitrary: record({
       _tag: constantFrom("checkpoint" as const, "note" as const, "final" as const),
-      messages: array(integer(), { maxLength: 3 })
+      messages: array(integer(), { maxLength: 3 }),
+      awaits: array(record({ name: nat(5), delay: maybe(nat(40)) }), { maxLength: 3 })
     })
   },
   { weight: 4, arbitrary: ending },
@@ -322,8 +387,9 @@ export const execute = (world: World, given: Command): void => {
     case "checkpoint":
     case "note":
     case "final":
-      world.run(world.bounding({ kind: given._tag, delta: { append: given.messages.map(String) } }))
-      return
+      return bound(world, given)
+    case "end":
+      return end(world, given)
     case "fail":
       world.run(
         world.closing({ ...fail(run), visibleAt: later(world, given.delay), recoverable: given.recoverable } as never)
@@ -333,8 +399,7 @@ export const execute = (world: World, given: Command): void => {
       world.run(world.closing({ _tag: "give_back", runId: run, visibleAt: later(world, given.delay) }))
       return
     case "hold":
-      world.run(world.closing({ _tag: "hold", runId: run, reason: "question", until: later(world, given.delay) }))
-      return
+      return hold(world, given)
     case "cancel":
       world.run(world.closing({ _tag: "cancel", runId: run, reason: "enough" }))
       return
@@ -355,6 +420,86 @@ export const execute = (world: World, given: Command): void => {
       return
     default:
       control(world, given._tag)
+  }
+}
+
+/** A batch remembers what it has named in any run of it: what is gone from its list has ended. */
+const bound = (world: World, given: Extract<Command, { readonly _tag: "checkpoint" | "note" | "final" }>): void => {
+  const awaits = new Map(given.awaits.map(({ delay, name }) => [`op ${name}`, later(world, delay)]))
+  const batch = world.state.run?.batch
+  const decided = world.run(world.bounding({
+    kind: given._tag,
+    delta: { append: given.messages.map(String) },
+    awaits: Array.from(awaits, ([operationId, until]) => ({ operationId, until }))
+  }))
+  if (Either.isLeft(decided) || batch === undefined || given._tag === "final") return
+  const named = world.named.get(batch) ?? new Set()
+  for (const operationId of awaits.keys()) named.add(operationId)
+  world.named.set(batch, named)
+}
+
+const hold = (world: World, { delay, some, waits }: Extract<Command, { readonly recoverable: boolean }>): void => {
+  const { run } = world.state
+  const batch = State.batchOfRun(world.state)
+  const left = batch[0]?.awaits.map(({ operationId }) => operationId) ?? []
+  const named = run === null ? [] : [...world.named.get(run.batch) ?? []]
+  const decided = world.run(world.closing({
+    _tag: "hold",
+    runId: run?.id ?? runId(0),
+    reason: "question",
+    until: later(world, delay),
+    ...(waits !== undefined && { awaits: waits === "named" ? named : left }),
+    ...(some !== undefined && { inputIds: batch.flatMap(({ id }, i) => some & (1 << i) ? [id] : []) })
+  }))
+  if (Either.isLeft(decided)) return
+  const isHeld = batch.some(({ id }) => world.head(id).phase === "held")
+  assert.strictEqual(isHeld, waits !== "named" || named.length === left.length, "I14: nobody waits for what has ended")
+  for (const { id } of batch) {
+    const { attempt, phase, stagings } = world.head(id)
+    const before = batch.find((head) => head.id === id)!
+    if (phase === "superseded" || phase === "coalesced") continue
+    // Recovery in one process may have taken a count already.
+    assert.deepStrictEqual([attempt, stagings], [before.attempt, before.stagings].map((n) => Math.max(0, n - 1)))
+  }
+}
+
+const end = (world: World, { asked, at, event, of }: Extract<Command, { readonly _tag: "end" }>): void => {
+  const pick = <A>(from: ReadonlyArray<A>): A | undefined => from[at % Math.max(1, from.length)]
+  const target = of === "input" ? pick(State.activeHeads(world.state))?.id : undefined
+  const awaited = of === "awaited" ? pick([...HashMap.keys(world.state.byOperation)].sort()) : undefined
+  const operationId = target ?? awaited ?? `op ${at % 6}`
+  const id = world.inputs.size + 1
+  // Only an end is under the operation's key.
+  const value = news(id, operationId, event, event._tag === "progress" ? { key: `news ${id}` } : {})
+  const known = world.known(value)
+  const waiting = State.awaiting(world.state, operationId)
+  const decided = world.run<AcceptOutcome, { readonly _tag: string }>(
+    asked ? world.ending(value) : world.accepting(value, known)
+  )
+  if (Either.isLeft(decided)) {
+    if (decided.left._tag === "UnknownOperation") {
+      const inTime = waiting.flatMap(({ awaits }) => awaits).some((one) =>
+        one.operationId === operationId && (one.until === null || one.until > world.now)
+      )
+      assert.isFalse(inTime && event._tag !== "progress", "who waits in time is known")
+    }
+    return
+  }
+  if (decided.right.reply._tag !== "accepted") return
+  world.inputs.set(value.header.id, value)
+  const ends = event._tag !== "progress"
+  assert.strictEqual(
+    world.lastEvents.some(({ _tag }) => _tag === "operation.ended"),
+    ends && waiting.length > 0,
+    "an end is told to those who wait"
+  )
+  if (!ends) return
+  if (waiting.length > 0) assert.notStrictEqual(world.signal, "none")
+  for (const { hold, id } of waiting) {
+    if (hold === "question") assert.include(["queued", "superseded", "coalesced"], world.head(id).phase)
+  }
+  if (target !== undefined && event._tag === "cancelled") {
+    assert.strictEqual(world.head(target).phase, "abandoned", "a cancel by the name of an input ends it")
   }
 }
 
@@ -444,10 +589,12 @@ const same = {
   active: 0,
   byKey: 0,
   byScope: 0,
+  byOperation: 0,
   batches: 0,
   staged: 0,
   lines: 0,
-  waiting: 0
+  waiting: 0,
+  ridersWaiting: 0
 }
 
 export const terminalOf = (world: World): ReadonlyArray<InputHead> => [...world.db.heads.values()].filter(isTerminal)

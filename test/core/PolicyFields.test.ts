@@ -23,17 +23,25 @@ const tests: { readonly [Field in keyof PolicyDecision]: readonly [sentence: str
     world.admit(input("prompt", 1, { mode: "steer" }))
     assert.strictEqual(world.head(inputId(1)).policy.reason, "handling_mode:steer/idle")
   }],
-  apply: ["decides whether a steer goes into the running run or begins one of its own, or reaches none", () => {
-    const world = running()
-    world.admit(input("continuation", 1))
-    world.admit(input("peer_response_terminal", 2, { mode: "steer" }))
-    world.accept(input("operation", 3))
-    assert.deepStrictEqual(ids(world.boundary("checkpoint").delivered), [inputId(1)])
-    assert.strictEqual(world.head(inputId(2)).phase, "queued")
-    world.boundary("final")
-    assert.deepStrictEqual(ids(world.stage().inputs), [inputId(2)])
-    assert.isNull(world.head(inputId(3)).run)
-  }],
+  apply: [
+    "decides whether a steer goes into the running run, begins one of its own or neither, or reaches none",
+    () => {
+      const world = running()
+      world.admit(input("continuation", 1))
+      world.admit(input("peer_response_terminal", 2, { mode: "steer" }))
+      world.accept(input("operation", 3))
+      world.admit(input("external_event", 4, { mode: "ride_along" }))
+      assert.deepStrictEqual(ids(world.boundary("checkpoint").delivered), [inputId(1), inputId(4)])
+      assert.strictEqual(world.head(inputId(2)).phase, "queued")
+      world.admit(input("external_event", 5, { mode: "ride_along" }))
+      world.boundary("final")
+      assert.deepStrictEqual(ids(world.stage().inputs), [inputId(5), inputId(2)])
+      world.boundary("final")
+      world.admit(input("external_event", 6, { mode: "ride_along" }))
+      assert.strictEqual(world.do(world.staging())._tag, "nothing")
+      assert.isNull(world.head(inputId(3)).run)
+    }
+  ],
   wake: ["is what a loop is told", () => {
     const idle = new World()
     idle.admit(input("prompt", 1))

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { laneOf, POLICY_VERSION, resolve, signalOf } from "../../src/core/PolicyTable.js"
 import { type Kind } from "../../src/schema/Input.js"
+import type { HandlingMode } from "../../src/schema/Turn.js"
 import { input, type InputOptions, kinds } from "./support.js"
 
 const resolved = (
@@ -61,6 +62,18 @@ idle    queue continuation           stage_run_start    wake_if_idle       fifo 
 running queue continuation           stage_run_start    none               fifo     queue on_final  no
 idle    steer continuation           stage_run_boundary wake_if_idle       fifo     steer on_final  no
 running steer continuation           stage_run_boundary interrupt_yielding fifo     steer on_final  no
+idle    ride_along prompt            ride_along         none               fifo     steer on_final  yes
+running ride_along prompt            ride_along         none               fifo     steer on_final  yes
+idle    ride_along peer_message      ride_along         none               fifo     steer on_final  yes
+running ride_along peer_message      ride_along         none               fifo     steer on_final  yes
+idle    ride_along peer_request      ride_along         none               fifo     steer on_final  yes
+running ride_along peer_request      ride_along         none               fifo     steer on_final  yes
+idle    ride_along flow_step         ride_along         none               fifo     steer on_final  yes
+running ride_along flow_step         ride_along         none               fifo     steer on_final  yes
+idle    ride_along external_event    ride_along         none               fifo     steer on_final  yes
+running ride_along external_event    ride_along         none               fifo     steer on_final  yes
+idle    ride_along continuation      ride_along         none               fifo     steer on_final  no
+running ride_along continuation      ride_along         none               fifo     steer on_final  no
 `
 
 const rows = table.trim().split("\n").map((line) => line.split(/ +/))
@@ -68,7 +81,7 @@ const rows = table.trim().split("\n").map((line) => line.split(/ +/))
 describe("PolicyTable", () => {
   for (const [when, mode, kind, apply, wake, queue, route, consume, transcript] of rows) {
     it(`${kind} is decided as the table says while ${when}, handling mode ${mode}`, () => {
-      const options = mode === "-" ? {} : { mode: mode as "queue" | "steer" }
+      const options = mode === "-" ? {} : { mode: mode as HandlingMode }
       const { reason, version, ...decision } = resolved(kind as Kind, when === "running", options)
       assert.deepStrictEqual(decision as object, {
         apply,
@@ -86,7 +99,11 @@ describe("PolicyTable", () => {
   it("the table above has every kind, and every mode a kind can ask for", () => {
     const seen = new Set(rows.map(([when, mode, kind]) => `${when} ${mode} ${kind}`))
     for (const kind of kinds) {
-      const modes = kind === "operation" || kind === "peer_response_progress" ? ["-"] : ["-", "queue", "steer"]
+      const modes = kind === "operation" || kind === "peer_response_progress"
+        ? ["-"]
+        : kind === "peer_response_terminal"
+        ? ["-", "queue", "steer"]
+        : ["-", "queue", "steer", "ride_along"]
       for (const mode of modes) {
         for (const when of ["idle", "running"]) assert.isTrue(seen.delete(`${when} ${mode} ${kind}`))
       }
@@ -112,6 +129,12 @@ describe("PolicyTable", () => {
       }
     )
   })
+
+  it("a silent intent does not have a request begin a run that was to ride along", () =>
+    assert.deepStrictEqual(
+      resolved("peer_request", true, { intent: "ping", mode: "ride_along" }, ["ping"]),
+      resolved("peer_request", true, { mode: "ride_along" })
+    ))
 
   it("a silent intent is compared with equality, and with requests alone", () => {
     assert.strictEqual(resolved("peer_request", false, { intent: "pin" }, ["ping"]).wake, "wake_if_idle")

@@ -30,7 +30,7 @@ const crowded = (): World => {
 }
 
 const counted = (world: World) => ({ inputs: world.last.inputs.length, events: world.last.events.length })
-const parts = ["batches", "byKey", "byScope", "staged", "waiting", "session", "silentIntents"] as const
+const parts = ["batches", "byKey", "byScope", "staged", "waiting", "ridersWaiting", "session", "silentIntents"] as const
 
 describe("DriverState with 10 000 inputs", () => {
   it("an accept touches its own lane and the map of heads, nothing else", () => {

@@ -4,7 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import * as Either from "effect/Either"
-import { accept, type AcceptRefusal, type Known } from "../../src/core/Accept.js"
+import { accept, type AcceptRefusal, endOperation, type Known } from "../../src/core/Accept.js"
 import { boundary, type BoundaryCommand, type BoundaryRefusal, type BoundaryReply } from "../../src/core/Boundary.js"
 import { close, type CloseCommand } from "../../src/core/Close.js"
 import * as Commit from "../../src/core/Commit.js"
@@ -15,7 +15,8 @@ import { stage, type StageCommand, type StageRefusal, type StageReply } from "..
 import * as State from "../../src/core/State.js"
 import type { Decide } from "../../src/core/Step.js"
 import type { Transition } from "../../src/core/Step.js"
-import type { InputId } from "../../src/schema/Ids.js"
+import type { UnknownOperation } from "../../src/schema/DriverError.js"
+import { type InputId, operationKey } from "../../src/schema/Ids.js"
 import type { Input } from "../../src/schema/Input.js"
 import { type InputHead, isTerminal } from "../../src/schema/InputState.js"
 import { canonical } from "../../src/schema/Json.js"
@@ -93,7 +94,11 @@ const sameBody = (before: InputHead, after: InputHead): void => {
   }
 }
 
-export type Boundary = Partial<BoundaryCommand> & { readonly receipt?: Receipt }
+export type Boundary = Partial<BoundaryCommand> & {
+  readonly receipt?: Receipt
+  /** What inputs become in place of their own messages. */
+  readonly said?: ReadonlyMap<InputId, string | null>
+}
 
 export interface Staging extends Omit<StageCommand, "runId" | "batchId"> {
   readonly attemptsMax?: number
@@ -110,6 +115,8 @@ export class World {
   last: Commit.Commit = Commit.make(runtimeId, stamp(0), {})
   readonly limits: Limits
   readonly inputs = new Map<InputId, Input>()
+  /** What each batch has named to wait for. */
+  readonly named = new Map<string, Set<string>>()
   /** Called with every commit, before it is applied. */
   onCommit: (commit: Commit.Commit) => void = () => {}
 
@@ -152,6 +159,11 @@ export class World {
     return accept(command, this.limits, known)
   }
 
+  ending(input: Input): Decide<AcceptOutcome, AcceptRefusal | UnknownOperation> {
+    const command = { input, payload: `payload of ${input.header.id}`, payloadDigest: digestOf(input) }
+    return endOperation(command, this.limits, this.known(input))
+  }
+
   /** What the store knows of the input's id and key. */
   known(input: Input): ReadonlyArray<Known> {
     const { id, idempotencyKey } = input.header
@@ -190,10 +202,17 @@ export class World {
 
   bounding(command: Boundary = {}): Decide<BoundaryReply, BoundaryRefusal> {
     const run = this.state.run?.id ?? runId(0)
-    const { receipt = null, ...given } = command
+    const { receipt = null, said = new Map(), ...given } = command
+    const names = (given.awaits ?? []).map(({ operationId }) => operationId)
+    const keys = new Set([...this.db.heads.values()].map(({ key }) => key))
     return boundary(
       { kind: "final", runId: run, delta: noDelta, sessionId, result: null, notes: [], ...given },
-      { messages: this.messages(), receipt },
+      {
+        messages: new Map([...this.messages(), ...said]),
+        receipt,
+        ended: new Set(names.filter((name) => keys.has(operationKey(name)))),
+        children: []
+      },
       { sha256, limits: this.limits }
     )
   }

@@ -6,21 +6,23 @@ import { payloadDigest, type Sha256 } from "../../src/core/Digests.js"
 import * as Lifecycle from "../../src/core/Lifecycle.js"
 import * as State from "../../src/core/State.js"
 import * as Content from "../../src/schema/Content.js"
-import type {
-  BatchId,
-  ClaimId,
-  IdempotencyKey,
-  InputId,
-  RunId,
-  RuntimeId,
-  SessionId,
-  Stamp,
-  SupersessionKey,
-  Token
+import {
+  type BatchId,
+  type ClaimId,
+  type IdempotencyKey,
+  type InputId,
+  operationKey,
+  type RunId,
+  type RuntimeId,
+  type SessionId,
+  type Stamp,
+  type SupersessionKey,
+  type Token
 } from "../../src/schema/Ids.js"
-import type { Header, Input, Kind } from "../../src/schema/Input.js"
+import type { Header, Input, Kind, OperationEvent } from "../../src/schema/Input.js"
 import type { Failure } from "../../src/schema/InputState.js"
 import * as Limits from "../../src/schema/Limits.js"
+import type { HandlingMode } from "../../src/schema/Turn.js"
 
 export const sha256: Sha256 = (...parts) => {
   const hash = createHash("sha256")
@@ -65,7 +67,7 @@ const header = (id: number, options: HeaderOptions = {}): Header => ({
 })
 
 export interface InputOptions extends HeaderOptions {
-  readonly mode?: "queue" | "steer"
+  readonly mode?: HandlingMode
   readonly text?: string
   readonly intent?: string
 }
@@ -140,6 +142,14 @@ export const kinds = Object.keys(bodies) as ReadonlyArray<Kind>
 /** An input of a kind; its text is its number unless another is given. */
 export const input = (kind: Kind, id: number, options: InputOptions = {}): Input =>
   bodies[kind](header(id, options), options, options.text ?? `text ${id}`)
+
+/** News of an operation. An end is under the operation's key, unless another one is given. */
+export const news = (
+  id: number,
+  operationId: string,
+  event: typeof OperationEvent.Type,
+  { key = operationKey(operationId), ...options }: HeaderOptions = {}
+): Input => ({ _tag: "operation", header: header(id, { key, ...options }), operationId, event })
 
 export const digestOf = (value: Input): string => Either.getOrThrow(payloadDigest(sha256, value))
 

@@ -1,5 +1,5 @@
 /** Starts the main job as a process of its own. */
-import { Ids, RuntimeStore, Session } from "effect-burrow"
+import { Ids, Message, RuntimeStore } from "effect-burrow"
 import { BurrowSqlite } from "effect-burrow/sqlite"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -115,7 +115,7 @@ export const contentsOf = (
     const { abandoned, accepted, consumed, receipts, runs } = yield* store.loadTotals(RUNTIME_ID)
     const { messages } = yield* store.loadTranscript(RUNTIME_ID, { limit: 1_000_000 })
     const lines = messages.map((message) => {
-      const { content } = Schema.decodeUnknownSync(Session.Message)(message)
+      const { content } = Schema.decodeUnknownSync(Message)(message)
       return content.map((block) => block._tag === "text" ? block.text : block._tag).join("")
     })
     const result = { accepted, deduplicated: 0, consumed, abandoned, runs, receipts, sessionMessages: messages.length }

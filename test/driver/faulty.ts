@@ -10,7 +10,14 @@ import * as DigestPure from "../../src/layers/DigestPure.js"
 import * as DriverPersistent from "../../src/layers/DriverPersistent.js"
 import * as IdGeneratorUuid from "../../src/layers/IdGeneratorUuid.js"
 import * as RuntimeStoreMemory from "../../src/layers/RuntimeStoreMemory.js"
-import { type CommitError, CommitUnknown, StaleFence, StoreBusy, WriteFailed } from "../../src/schema/StoreError.js"
+import {
+  type CommitError,
+  CommitUnknown,
+  type LoadError,
+  StaleFence,
+  StoreBusy,
+  WriteFailed
+} from "../../src/schema/StoreError.js"
 import { Drivers } from "../../src/services/Driver.js"
 import { RuntimeStore } from "../../src/services/RuntimeStore.js"
 import { freshRuntimeId } from "../../src/testing/conformance/driver/fixtures.js"
@@ -37,6 +44,9 @@ export interface Faults {
   barrierStale: boolean
   /** Look-ups find nothing. */
   blind: boolean
+  /** What a look at notes fails with. */
+  notesFail: LoadError | undefined
+  notesLoads: number
   commits: number
   barriers: number
 }
@@ -86,6 +96,13 @@ const faulty = (store: Store, faults: Faults, plan: Array<Fate>): Store => ({
       }
       return Effect.zipRight(faults.barrierGate, store.barrier(runtimeId, token))
     }),
+  loadNotes: (runtimeId, scope, key) =>
+    Effect.suspend(() => {
+      faults.notesLoads++
+      return faults.notesFail === undefined
+        ? store.loadNotes(runtimeId, scope, key)
+        : Effect.fail(faults.notesFail)
+    }),
   lookup: (runtimeId, ids, keys) => faults.blind ? Effect.succeed([]) : store.lookup(runtimeId, ids, keys)
 })
 
@@ -99,6 +116,8 @@ const store = Layer.effectContext(Effect.gen(function*() {
     barriersFailing: 0,
     barrierStale: false,
     blind: false,
+    notesFail: undefined,
+    notesLoads: 0,
     commits: 0,
     barriers: 0
   }

@@ -88,6 +88,16 @@ const boundaries: ReadonlyArray<readonly [what: string, field: string, command: 
       (driver, { runId }) => driver.note({ runId, notes: [note("a"), note("b"), note("c")] })
     ],
     [
+      "too many notes, with those of children",
+      "notes",
+      (driver, { runId }) =>
+        driver.note({
+          runId,
+          notes: [note("a")],
+          outbox: ["b", "c"].map((key) => ({ to: "child", input: F.prompt(key, { key }), endsWithBatch: true }))
+        })
+    ],
+    [
       "a note with a value that is too large",
       "notes[1].value",
       (driver, { runId }) => driver.checkpoint({ runId, notes: [note("a"), note("b", tooLong)] })

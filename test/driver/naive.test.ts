@@ -33,6 +33,36 @@ const failingDurableCases = (mistake: keyof typeof mistakes) => {
 
 const TIMEOUT_MILLIS = 120_000
 
+/** What nobody keeps who sends a child like anything else. */
+const promisesOfChildren = [
+  "I2: when cancel ends a run, the cancel of its batch's child leaves with that commit, behind the child",
+  "I2: when run_cancelled ends a run, the cancel of its batch's child leaves with that commit, behind the child",
+  "I2: when cancelInput ends a run, the cancel of its batch's child leaves with that commit, behind the child",
+  "I2: when stop ends a run, the cancel of its batch's child leaves with that commit, behind the child",
+  "I2: when destroy ends a run, the cancel of its batch's child leaves with that commit, behind the child",
+  "I2: when an admitted cancel ends a run, the cancel of its batch's child leaves with that commit, behind the child",
+  "I2: cancelInput of a batch that waits for its next attempt cancels its child",
+  "I2: cancelInput of a batch that is held cancels its child",
+  "I2: abandonPending of a batch that waits for its next attempt cancels its child",
+  "I2: abandonPending of a batch that is held cancels its child",
+  "I2: reset of a batch that waits for its next attempt cancels its child",
+  "I2: reset of a batch that is held cancels its child",
+  "I2: destroy of a batch that waits for its next attempt cancels its child",
+  "I2: destroy of a batch that is held cancels its child",
+  "I2: an admitted cancel of a batch that waits for its next attempt cancels its child",
+  "I2: an admitted cancel of a batch that is held cancels its child",
+  "children of all attempts, boundaries and runtimes are cancelled, each once",
+  "a child is cancelled with the last member of its batch",
+  "the end of one batch cancels no other's child",
+  "the cancel ends the child wherever it is, and its own children with it, in the commit that admits it",
+  "the cancel that is admitted again cancels nothing again",
+  "I7: the exact repetition of a boundary with a child is recognised, also when its run is over",
+  "I7: children are part of what a boundary says",
+  "a child that was sent before by the same batch may be sent again",
+  "a child with neither an id nor a key is InvalidInput{outbox}, and nothing of the boundary is there",
+  "two children of one id is InvalidInput{outbox}, and nothing of the boundary is there"
+]
+
 describe("drivers with one mistake fail exactly the cases of the promises that it breaks", () => {
   it.effect("keys and ids are ignored", () =>
     Effect.gen(function*() {
@@ -66,6 +96,11 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "I5, I8: an input that was superseded a moment ago is known, by key and by id",
         "I5, I17: of two payloads under one key at once the first wins, and the other is IdempotencyConflict",
         "a duplicate, a rejected and a refused input wake nobody",
+        "the cancel ends the child wherever it is, and its own children with it, in the commit that admits it",
+        "the cancel that is admitted again cancels nothing again",
+        "a child that has ended stays what it is",
+        "an end that is handed in like any input does the same under the operation's key, and under no other",
+        "what has ended before a batch names it is not waited for, and whoever runs it is told",
         "I13: an input that ended as failed is redriven as a new one, which is fresh",
         "I13: an input that ended as max_attempts_exhausted is redriven as a new one, which is fresh",
         "I13: an input that ended as outcome_unknown is redriven as a new one, which is fresh",
@@ -90,6 +125,7 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "D2: a batch that was given back, and a failed batch of steers, go back in their order",
         "I13: a batch with a receipt is not split, and ends as a whole",
         "I6: a batch in backoff is not ready, stays whole, and comes first when it is",
+        "I6: what rides along does not join an interrupted batch, which stays what it was",
         "cancelInput of a member dissolves a batch that has committed nothing, and no other",
         "holdInput holds the whole batch of an interrupted input",
         "recycle keeps silent intents, pause, session, attempts and batches",
@@ -107,12 +143,15 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "I13: a batch with a receipt is not split, and ends as a whole",
         "I13: a failure that is not recoverable abandons the batch at its first attempt",
         "I13: a steer that was handed over stagingsMax times without effect is abandoned",
+        "I13: the last attempt of a batch that failed with riders is made without them",
+        "I13: a rider that was tried attemptsMax times, with whomever, is abandoned, and those it was with go on",
         "block: nothing passes a failed batch that waits for its next attempt, whose time is told",
         "I13: attemptsMax of fail and of stage is what counts for them",
         "afterLoss tells of the attempt before: lost, or not",
         "fail queues the batch and the steers handed over again, and keeps the failure",
         "onRunEvent: run_failed is fail, with its time and its verdict",
         "an abandoned batch's turn is closed",
+        "an input that is redriven waits for nothing that the dead one waited for",
         "I13: an input that ended as failed is redriven as a new one, which is fresh",
         "I13: an input that ended as max_attempts_exhausted is redriven as a new one, which is fresh",
         "I5: a dead letter is redriven once, and whoever asks again is told of the same input",
@@ -187,7 +226,47 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "I17: an id that is no UUID v7 in an outbox is InvalidInput{header.id}, and nothing of the boundary is there",
         "I17: an empty key in an outbox is InvalidInput{header.idempotencyKey}, and nothing of the boundary is there",
         "I16: more than outboxMax inputs are InvalidInput{outbox}, and none of them leaves",
-        "I16: an input that is too large for its target is InputTooLarge, and nothing leaves"
+        "I16: an input that is too large for its target is InputTooLarge, and nothing leaves",
+        ...promisesOfChildren
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("a child is sent like anything else", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("forgetsChildren"), promisesOfChildren)
+    }), TIMEOUT_MILLIS)
+
+  it.effect("the end of an operation is an input like any other", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("endsWhateverIsNamed"), [
+        "an end releases the batches that wait for the operation, whole, and no others",
+        "a retired runtime takes the end of what it waits for, and drains; it takes no other",
+        "an input that is redriven waits for nothing that the dead one waited for",
+        "what nobody waits for is UnknownOperation: nothing is written, and its key is not used up",
+        "at its deadline an operation takes no end but the cancel",
+        "a text that is too long for its key as an operation's name is InvalidInput, and nothing is written",
+        "a text with NUL as an operation's name is InvalidInput, and nothing is written",
+        "a text with a lone surrogate as an operation's name is InvalidInput, and nothing is written",
+        "an end that is none, or has no JSON form, is InvalidInput, and nothing is written"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("a run is held as it is, whatever has happened meanwhile", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("holdsAsItIs"), [
+        "what has ended before a batch names it is not waited for, and whoever runs it is told",
+        "I14: a hold for an operation that has ended meanwhile queues the batch again, ready at once and uncharged",
+        "I14: of a hold and an end at the same time, the end first, nothing stays held",
+        "I17: inputs that are set aside out of a batch without a receipt are held alone, and the others go again uncharged"
+      ])
+    }), TIMEOUT_MILLIS)
+
+  it.effect("inputs become what they always become", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* failingCases("recordsByDefault"), [
+        "I11: an input becomes the message that its first boundary gives it, or none, once over all attempts",
+        "the message of a steer is decided by the boundary that covers it",
+        "a message that is no JSON, and more than a delta may append, are InvalidInput, and nothing is written"
       ])
     }), TIMEOUT_MILLIS)
 
@@ -232,14 +311,21 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "an external event, while a run is open: stage_run_start, queue, none",
         "an operation, while a run is open: ignore, drop, none",
         "a prompt to be queued, while a run is open: stage_run_start, queue, none",
+        "a prompt to ride along, while a run is open: ride_along, steer, none",
         "a flow's step to be queued, while a run is open: stage_run_start, queue, none",
+        "a flow's step to ride along, while a run is open: ride_along, steer, none",
         "a peer's message to be queued, while a run is open: stage_run_start, queue, none",
+        "a peer's message to ride along, while a run is open: ride_along, steer, none",
         "a peer's request to be queued, while a run is open: stage_run_start, queue, none",
+        "a peer's request to ride along, while a run is open: ride_along, steer, none",
         "an external event to be queued, while a run is open: stage_run_start, queue, none",
+        "an external event to ride along, while a run is open: ride_along, steer, none",
         "a continuation to be queued, while a run is open: stage_run_start, queue, none",
+        "a continuation to ride along, while a run is open: ride_along, steer, none",
         "signals add up to the strongest, and taking it leaves none",
         "a duplicate, a rejected and a refused input wake nobody",
-        "I14: a run that ends with nothing ready wakes nobody"
+        "I14: a run that ends with nothing ready wakes nobody",
+        "what rides along is handed to the next attempt, or goes with the next batch"
       ])
     }), TIMEOUT_MILLIS)
 
@@ -265,6 +351,7 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "D18, I6: after a restart prompts still go alone, and lanes and order are kept",
         "I6, I13: times, attempts and batches are kept over a restart",
         "I13: dead letters are listed with their last error",
+        "I14: after a restart what rides along still begins nothing, and goes with the next batch",
         "the typed result is stored with the final receipt, and read back by (run, sequence)",
         "I7: after a restart the exact repetition is alreadyApplied by a later owner too",
         "I8: each consumed input is in the consumed of exactly one receipt, and is what its row says",
@@ -273,7 +360,12 @@ describe("drivers with one mistake fail exactly the cases of the promises that i
         "I2: a boundary whose alongside failed is not there after a restart",
         "I1, I2: what left with a boundary is there after a crash, in its order",
         "I9: a loser's boundary sends nothing",
+        "I2: a child is cancelled with its batch by the next owner, too",
+        "I1, I2: the cancel of a child is there after a crash",
+        "I9: a loser cancels no child",
         "holds, deadlines and open turns survive a restart",
+        "I3: what batches wait for is there after a crash, and their ends release them",
+        "I5: an operation that has ended is known after a crash",
         "I1, I13: an input that ended with its process can be redriven",
         "I1, I5: after a restart a dead letter is redriven, and only once",
         "a runtime that is idle is so after a restart",

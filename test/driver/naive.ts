@@ -50,6 +50,8 @@ const unnamed = (draft: Input.Draft): Input.Draft => {
   return { ...draft, header }
 }
 
+const free = ({ input, to }: Outgoing): Outgoing => ({ input, to })
+
 export const mistakes = {
   ignoresKeysAndIds: (driver) => ({ accept: (draft) => driver.accept(unnamed(draft)) }),
 
@@ -76,13 +78,49 @@ export const mistakes = {
 
   /** Sends at once what should leave with the commit. */
   sendsBeforehand: (driver, { post }) => {
-    const sent = (outbox: ReadonlyArray<Outgoing> = []) => Effect.forEach(outbox, post)
+    const sent = (outbox: ReadonlyArray<Outgoing> = []) => Effect.forEach(outbox.map(free), post)
     return {
       checkpoint: ({ outbox, ...options }) => Effect.zipRight(sent(outbox), driver.checkpoint(options)),
       note: ({ outbox, ...options }) => Effect.zipRight(sent(outbox), driver.note(options)),
       complete: ({ outbox, ...options }) => Effect.zipRight(sent(outbox), driver.complete(options))
     }
   },
+
+  /** Sends a child, and thinks no more of it. */
+  forgetsChildren: (driver) => {
+    const forgetting = <O extends { readonly outbox?: ReadonlyArray<Outgoing> }>({ outbox = [], ...options }: O) => ({
+      ...options,
+      outbox: outbox.map(free)
+    })
+    return {
+      checkpoint: (options) => driver.checkpoint(forgetting(options)),
+      note: (options) => driver.note(forgetting(options)),
+      complete: (options) => driver.complete(forgetting(options))
+    }
+  },
+
+  /** Takes any end, of what nobody waits for and of what is over. */
+  endsWhateverIsNamed: (driver) => ({
+    endOperation: (operationId, event) =>
+      driver.accept({
+        _tag: "operation",
+        header: { origin: { _tag: "system" }, idempotencyKey: `operation/${operationId}` },
+        operationId,
+        event
+      })
+  }),
+
+  /** Looks at nothing that happened before the hold, and takes nothing apart. */
+  holdsAsItIs: (driver) => ({
+    hold: ({ awaits: _awaits, inputIds: _inputIds, ...options }) => driver.hold(options)
+  }),
+
+  /** Knows one shape of message. */
+  recordsByDefault: (driver) => ({
+    checkpoint: ({ messages: _messages, ...options }) => driver.checkpoint(options),
+    note: ({ messages: _messages, ...options }) => driver.note(options),
+    complete: ({ messages: _messages, ...options }) => driver.complete(options)
+  }),
 
   /** Puts what the dead letter said into the queue again, as often as it is asked. */
   redrivesAgainAndAgain: (driver) => ({

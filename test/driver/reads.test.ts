@@ -77,6 +77,22 @@ describe("bodies that cannot be read just now", () => {
       }))
   })
 
+  it.effect("I11: an input that becomes what the boundary says is not read for it", () => {
+    let isBroken = false
+    return withDriver({
+      blobs: ({ get }) => ({
+        get: (blobId) => isBroken ? Effect.fail(new BlobReadFailed({ blobId, cause })) : get(blobId)
+      })
+    }, ({ driver }) =>
+      Effect.gen(function*() {
+        const { inputId } = yield* F.accept(driver, F.prompt(long))
+        const { runId } = yield* F.stage(driver)
+        isBroken = true
+        yield* driver.complete({ runId, messages: new Map([[inputId, "short"]]) })
+        yield* F.expectTranscript(driver, ["short"])
+      }))
+  })
+
   for (const what of ["row", "blob"] as const) {
     it.effect(`I8: a stage that is interrupted while it reads a ${what} leaves no run, and charges no attempt`, () => {
       let isStuck = false

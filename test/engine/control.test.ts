@@ -346,3 +346,31 @@ describe("park", () => {
       yield* until("three have run", Effect.sync(() => log.length === 3))
     }))
 })
+
+describe("endOperation", () => {
+  testEach("is about runtimes that exist, and has what waits go on", ({ open }) =>
+    Effect.gen(function*() {
+      const { drivers, plane } = yield* open()
+      const end = { _tag: "completed", result: { answer: "yes" } } as const
+      assert.strictEqual((yield* Effect.flip(plane.endOperation("nobody", "ask", end)))._tag, "RuntimeNotFound")
+      assert.deepStrictEqual(yield* plane.runtimeState("nobody"), Option.none())
+
+      const inputId = yield* accepted(plane, "a", Input.prompt("go"))
+      assert.strictEqual((yield* Effect.flip(plane.endOperation("a", "ask", end)))._tag, "UnknownOperation")
+      const driver = yield* drivers.get("a")
+      const staged = yield* driver.stage()
+      const runId = staged._tag === "staged" ? staged.run.runId : assert.fail("nothing is staged")
+      yield* driver.note({ runId, awaits: [{ operationId: "ask", until: null }] })
+      yield* driver.hold({ runId, reason: "question", awaits: ["ask"] })
+      const { executor } = yield* gated
+      yield* plane.register("a", executor)
+      yield* settle
+      assert.strictEqual((yield* headOf(plane, "a", inputId)).phase, "held")
+      assert.strictEqual((yield* plane.endOperation("a", "ask", end))._tag, "accepted")
+      yield* plane.await("a", inputId)
+      assert.strictEqual((yield* plane.endOperation("a", "ask", end))._tag, "deduplicated")
+      const other = { _tag: "cancelled" } as const
+      assert.strictEqual((yield* Effect.flip(plane.endOperation("a", "ask", other)))._tag, "IdempotencyConflict")
+      assert.strictEqual((yield* Effect.flip(plane.endOperation("a", "", end)))._tag, "InvalidInput")
+    }))
+})

@@ -4,6 +4,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { operationKey } from "../../src/schema/Ids.js"
 import * as Input from "../../src/schema/Input.js"
 import { Outbox } from "../../src/services/Executor.js"
 import * as F from "../../src/testing/conformance/driver/fixtures.js"
@@ -105,6 +106,33 @@ describe("the outbox of a boundary", () => {
       assert.deepStrictEqual(log, ["0", "1", "2"])
       assert.deepStrictEqual(yield* store.loadDeposits({ after: 0, limit: 10 }), [])
     }))
+
+  testEach(
+    "I14: the end of an operation passes what a retired runtime does not take, which is drained with it",
+    ({ open }) =>
+      Effect.gen(function*() {
+        const { drivers, inbox, plane, store } = yield* open()
+        const { executor, log } = collecting()
+        const inputId = yield* accepted(plane, "b", Input.prompt("asks"))
+        const driver = yield* drivers.get("b")
+        const { runId } = yield* F.stage(driver)
+        yield* driver.note({ runId, awaits: [{ operationId: "ask", until: null }] })
+        yield* driver.hold({ runId, reason: "question", awaits: ["ask"] })
+        yield* plane.retire("b")
+        yield* plane.register("b", executor)
+        yield* inbox.enqueue("b", Input.prompt("late"))
+        yield* inbox.enqueue("b", {
+          _tag: "operation",
+          header: { idempotencyKey: operationKey("ask") },
+          operationId: "ask",
+          event: { _tag: "completed", result: "yes" }
+        })
+        yield* plane.await("b", inputId)
+        yield* settle
+        assert.deepStrictEqual(log, ["asks"])
+        assert.strictEqual((yield* store.loadDeposits({ after: 0, limit: 10 })).length, 1)
+      })
+  )
 
   testEach(
     "that its target refuses for good is kept with the reason, and holds up nothing",

@@ -2,7 +2,10 @@ import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Input from "../../src/schema/Input.js"
+import type { Json } from "../../src/schema/Json.js"
+import { Message } from "../../src/schema/Message.js"
 import type { DeltaError, Executor, Run } from "../../src/services/Executor.js"
 import * as F from "../../src/testing/conformance/driver/fixtures.js"
 import { accepted, advance, headOf, latch, test, testEach, textOf, textsOf, untilPhase, untilTrue } from "./support.js"
@@ -43,6 +46,45 @@ describe("a steer", () => {
         assert.deepStrictEqual([sequence, Option.isSome(runId)], [Option.some(2), true])
       })
   )
+
+  for (const messageOf of [undefined, (input: Input.Input) => Option.some(`said: ${textsOf([input])[0]}`)]) {
+    test(`is in the history from then on, once${messageOf ? ", as the message it becomes" : ""}`, ({ open }) =>
+      Effect.gen(function*() {
+        const { plane } = yield* open()
+        const histories: Array<unknown> = []
+        const texts = (messages: ReadonlyArray<Json>) =>
+          messages.map((said) => typeof said === "string" ? said : Message.text(Schema.decodeUnknownSync(Message)(said)))
+        yield* plane.register("a", {
+          ...(messageOf && { messageOf }),
+          apply: (run) =>
+            Effect.gen(function*() {
+              yield* run.checkpoint({ append: ["one"] })
+              yield* run.steered
+              const see = Effect.map(run.history(), (messages) => histories.push(texts(messages)))
+              yield* see
+              yield* run.checkpoint({ append: ["two"] })
+              yield* see
+              histories.push(texts(yield* run.history({ last: 2 })))
+              yield* run.note({ append: ["three"] })
+              yield* see
+              yield* run.checkpoint()
+              yield* see
+            })
+        })
+        const first = yield* accepted(plane, "a", Input.prompt("go"))
+        yield* untilPhase(plane, "a", first, "staged")
+        yield* plane.steer("a", Input.prompt("left"))
+        yield* plane.await("a", first)
+        const [go, left] = messageOf ? ["said: go", "said: left"] : ["go", "left"]
+        assert.deepStrictEqual(histories, [
+          [go, "one"],
+          [go, "one", "two", left],
+          ["two", left],
+          [go, "one", "two", left, "three"],
+          [go, "one", "two", left, "three"]
+        ])
+      }))
+  }
 
   test("of plane.steer goes into the running run, whatever its kind", ({ open }) =>
     Effect.gen(function*() {

@@ -94,7 +94,7 @@ describe("memory store", () => {
         )
       }
       assert.strictEqual((yield* store.readTotals("a")).accepted, 1)
-      assert.deepStrictEqual(yield* store.readNotes("a", "scope"), [])
+      assert.deepStrictEqual(yield* store.readNotes("a", "scope", null), [])
     }))
 
   it.effect("a member that cannot be written fails its group, of which nothing is written", () =>

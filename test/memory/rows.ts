@@ -44,6 +44,7 @@ export const input = (sequence: number, parts: Partial<InputRow> = {}): InputRow
   readyAt: null,
   hold: null,
   recorded: 0,
+  awaits: null,
   outcome: null,
   failure: null,
   updatedAt: sequence,

@@ -126,7 +126,7 @@ describe("while a run is open", () => {
       const { gate } = yield* working(process)
       const { last, next, work } = yield* busy(plane, "a/x")
       const report = yield* plane.retire("a/x")
-      assert.deepStrictEqual(report, { inputsAbandoned: 0, inputsPendingDrain: 3 })
+      assert.deepStrictEqual(report, { inputsAbandoned: 0, inputsPendingDrain: 3, inputsRiding: 0 })
       assert.strictEqual(yield* refusal(plane, "a/x"), "NotReady")
       yield* gate.open
       assert.strictEqual(yield* howItEnds(plane, "a/x", work), "worked")
@@ -236,7 +236,7 @@ describe("while no run is open", () => {
     { command: "recycle", report: { inputsTransferred: 3 }, ends: ["1", "2", "3"], back: undefined },
     {
       command: "retire",
-      report: { inputsAbandoned: 0, inputsPendingDrain: 3 },
+      report: { inputsAbandoned: 0, inputsPendingDrain: 3, inputsRiding: 0 },
       ends: ["1", "2", "3"],
       back: undefined
     },

@@ -40,6 +40,7 @@ const codec: { readonly [K in keyof typeof records]: Codec<(typeof records)[K][n
   },
   outcome: codecs.outcome,
   failure: codecs.failure,
+  awaits: codecs.awaits,
   policy: codecs.policy
 }
 

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Content from "../../src/schema/Content.js"
 import * as Input from "../../src/schema/Input.js"
 import * as InputState from "../../src/schema/InputState.js"
+import { Message } from "../../src/schema/Message.js"
 import * as OAuthFlow from "../../src/schema/OAuthFlow.js"
 import * as Ops from "../../src/schema/Ops.js"
 import * as Policy from "../../src/schema/Policy.js"
@@ -35,6 +36,7 @@ const exact = {
   AbandonReason: InputState.AbandonReason,
   TerminalOutcome: InputState.TerminalOutcome,
   HoldReason: InputState.HoldReason,
+  Awaited: InputState.Awaited,
   InputHead: InputState.InputHead,
   PolicyDecision: Policy.PolicyDecision,
   RejectReason: Report.RejectReason,
@@ -52,12 +54,13 @@ const exact = {
   BindingFacts: Runtime.BindingFacts,
   LifecycleRecord: Runtime.LifecycleRecord,
   SessionHead: Session.SessionHead,
-  Message: Session.Message,
+  Message,
   TranscriptRewriteCommit: Session.TranscriptRewriteCommit,
   RenderMetadata: Turn.RenderMetadata
 }
 
 const byText = {
+  OperationEnd: Input.OperationEnd,
   OperationEvent: Input.OperationEvent,
   Prompt: Input.Prompt,
   FlowStep: Input.FlowStep,

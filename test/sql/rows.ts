@@ -49,6 +49,7 @@ export const inputOf = (sequence: number, row: Partial<InputRow> = {}): InputRow
   readyAt: null,
   hold: null,
   recorded: 0,
+  awaits: null,
   outcome: null,
   failure: null,
   updatedAt: 1,
@@ -78,6 +79,7 @@ export const moveOf = (sequence: number, row: Partial<HeadRow>): HeadRow => {
     readyAt: rest.readyAt,
     hold: rest.hold,
     recorded: rest.recorded,
+    awaits: rest.awaits,
     outcome: rest.outcome,
     failure: rest.failure,
     updatedAt: 2

@@ -207,7 +207,7 @@ describe("a boundary", () => {
         epoch: 1,
         n: 4
       })
-      assert.deepStrictEqual(yield* encoded.readNotes("r", "s"), [{ scope: "s", key: "k", value: "1" }])
+      assert.deepStrictEqual(yield* encoded.readNotes("r", "s", null), [{ scope: "s", key: "k", value: "1" }])
     }))
 
   it.scoped("of several runtimes at once is judged each by its own", () =>

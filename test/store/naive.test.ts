@@ -200,7 +200,8 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I12: an absent witness has no stamp, nor has one whose commit was refused"
   ],
   "counts held inputs as ready": [
-    "I14: pending runtimes: held inputs without a deadline wait for somebody"
+    "I14: pending runtimes: held inputs without a deadline wait for somebody",
+    "I14: pending runtimes: inputs that ride along wait for others, whatever their times"
   ],
   "compares runtime ids without case": [
     "I17: runtime ids are compared as they are, and none of them is special",
@@ -213,7 +214,7 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
   ],
   "takes no time for time 0": [
     "an input is found by its key, terminal or not",
-    "I8: every phase, hold and outcome of a head comes back as it was written",
+    "I8: every phase, hold, outcome and awaited operation of a head comes back as it was written",
     "an input may be stored in any phase from the start",
     "one input's write leaves its neighbours as they are",
     "I5: an id or key in one runtime says nothing about another",
@@ -236,6 +237,14 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I2: NoteConflict when one of its notes is stored: nothing of the boundary is written, and no alongside is run",
     "NoteConflict names the note",
     "I7: a note is written once, for ever: a second one of its scope and key is refused as NoteConflict"
+  ],
+  "forgets what is waited for": [
+    "I8: every phase, hold, outcome and awaited operation of a head comes back as it was written",
+    "an input may be stored in any phase from the start",
+    "recovery finds lifecycle, open run, session, the active heads in order of admission, and the last number"
+  ],
+  "answers a scope for a note of it": [
+    "a note is found by its scope and key, alone, and nothing is found by others"
   ],
   "clears the transcript with the snapshot": [
     "a write of the session keeps the snapshot, replaces it or removes it, as it says",
@@ -266,7 +275,7 @@ const caught: { readonly [M in Mistake]: ReadonlyArray<string> } = {
     "I2, I7: the outbox of a boundary is deposited with it, and not again by its exact retry"
   ],
   "keeps the first failure of an input": [
-    "I8: every phase, hold and outcome of a head comes back as it was written",
+    "I8: every phase, hold, outcome and awaited operation of a head comes back as it was written",
     "dead letters are the inputs whose attempts were used up, with their last failure"
   ],
   "keeps bodies in Latin-1": [

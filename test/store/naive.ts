@@ -362,9 +362,9 @@ export const mistakes = {
         notes: rows.notes.map(({ key, scope, value }) => ({ scope: "", key: `${scope}/${key}`, value }))
       })
     )(right),
-    readNotes: (runtimeId, scope) =>
+    readNotes: (runtimeId, scope, key) =>
       Effect.map(
-        right.readNotes(runtimeId, ""),
+        right.readNotes(runtimeId, "", key === null ? null : `${scope}/${key}`),
         (notes) =>
           notes.flatMap((note) =>
             note.key.startsWith(`${scope}/`) ? [{ ...note, scope, key: note.key.slice(scope.length + 1) }] : []
@@ -375,11 +375,24 @@ export const mistakes = {
   "ignores notes that are known": rewriting((right, rows) =>
     Effect.map(
       Effect.filter(rows.notes, ({ key, scope }) =>
-        Effect.map(right.readNotes(rows.runtimeId, scope), (known) =>
+        Effect.map(right.readNotes(rows.runtimeId, scope, null), (known) =>
           !known.some((note) => note.key === key))),
       (notes) => ({ ...rows, notes })
     )
   ),
+
+  "forgets what is waited for": rewriting((_, rows) =>
+    Effect.succeed({
+      ...rows,
+      inserts: rows.inserts.map((row) => ({ ...row, awaits: null })),
+      moves: rows.moves.map((row) => ({ ...row, awaits: null }))
+    })
+  ),
+
+  "answers a scope for a note of it": (right) => ({
+    ...right,
+    readNotes: (runtimeId, scope) => right.readNotes(runtimeId, scope, null)
+  }),
 
   "clears the transcript with the snapshot": rewriting((_, rows) =>
     Effect.succeed(rows.session?.snapshot === null ? { ...rows, session: { ...rows.session, keep: 0 } } : rows)

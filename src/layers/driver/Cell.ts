@@ -46,7 +46,7 @@ export interface Ask<A, E> {
   /** Ids and keys that the store has to be asked about; read once for all commands of a fold. */
   readonly lookup?: { readonly ids: ReadonlyArray<InputId>; readonly keys: ReadonlyArray<IdempotencyKey> }
   /** Reads what only this command needs. Commands with it are not folded with others. */
-  readonly prepare?: (state: State.DriverState) => Effect.Effect<Decide<A, E>, E>
+  readonly prepare?: (state: State.DriverState, known: ReadonlyArray<Known>) => Effect.Effect<Decide<A, E>, E>
   readonly decide?: (known: ReadonlyArray<Known>) => Decide<A, E>
   /** Commits in another way: with an effect in the same transaction. */
   readonly persist?: (commit: Commit.Commit) => Effect.Effect<Outcome, CommitError | StoreClosed | E>
@@ -228,16 +228,10 @@ export class Cell {
     return Effect.flatMap(Effect.either(read), (known) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
         Effect.map(
-          Effect.forEach(batch, (ask): Effect.Effect<Gathered> => {
-            if (ask.lookup !== undefined && Either.isLeft(known)) {
-              return Effect.succeed({ ask, decide: undefined, failed: Effect.fail(known.left) })
-            }
-            if (ask.prepare === undefined) return Effect.succeed({ ask, decide: ask.decide ?? refuseAll })
-            return Effect.match(Effect.sandbox(ask.prepare(before)), {
-              onFailure: (cause) => ({ ask, decide: undefined, failed: Effect.failCause(cause) }),
-              onSuccess: (decide) => ({ ask, decide: () => decide })
-            })
-          }),
+          Effect.forEach(batch, (ask): Effect.Effect<Gathered> =>
+            ask.lookup !== undefined && Either.isLeft(known)
+              ? Effect.succeed({ ask, decide: undefined, failed: Effect.fail(known.left) })
+              : prepared(ask, before, Either.getOrElse(known, () => []))),
           (asks) => ({ before, now, asks, known: Either.getOrElse(known, () => []) })
         )))
   }
@@ -280,10 +274,20 @@ export class Cell {
             // The unique index knows better than what was gathered: everything is decided again with that.
             return news.length === 0
               ? Effect.succeed(asks.map(({ ask }) => this.refusal(ask, folded.commit, by)))
-              : this.round({ ...round, known: [...known, ...news] })
+              : this.again(round, [...known, ...news])
           }
         }
       }
+    )
+  }
+
+  private again(round: Round, known: ReadonlyArray<Known>): Effect.Effect<ReadonlyArray<Answer>> {
+    return Effect.flatMap(
+      Effect.forEach(round.asks, (gathered) =>
+        gathered.decide === undefined
+          ? Effect.succeed(gathered)
+          : prepared(gathered.ask, round.before, known)),
+      (asks) => this.round({ ...round, asks, known })
     )
   }
 
@@ -376,6 +380,18 @@ export class Cell {
     })
   }
 }
+
+const prepared = (
+  ask: AnyAsk,
+  before: State.DriverState,
+  known: ReadonlyArray<Known>
+): Effect.Effect<Gathered> =>
+  ask.prepare === undefined
+    ? Effect.succeed({ ask, decide: ask.decide ?? refuseAll })
+    : Effect.match(Effect.sandbox(ask.prepare(before, known)), {
+      onFailure: (cause) => ({ ask, decide: undefined, failed: Effect.failCause(cause) }),
+      onSuccess: (decide) => ({ ask, decide: () => decide })
+    })
 
 const ownerOf = (cause: Cause.Cause<{ readonly _tag: string }>): number | null => {
   for (const error of Cause.failures(cause)) if (error instanceof StaleFence) return error.current

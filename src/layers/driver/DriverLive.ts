@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import type * as Tracer from "effect/Tracer"
 import * as Accept from "../../core/Accept.js"
 import * as Boundary from "../../core/Boundary.js"
 import * as Close from "../../core/Close.js"
@@ -15,12 +14,11 @@ import * as State from "../../core/State.js"
 import type { Decide } from "../../core/Step.js"
 import type { InvalidInput } from "../../schema/DriverError.js"
 import type { BatchId, InputId, RunId, RuntimeId, SessionId } from "../../schema/Ids.js"
-import type { Draft } from "../../schema/Input.js"
+import type { Draft, OperationEnd } from "../../schema/Input.js"
 import type { Json } from "../../schema/Json.js"
-import type { AcceptOutcome, RecoveryReport } from "../../schema/Report.js"
+import type { RecoveryReport } from "../../schema/Report.js"
 import type { RunEvent } from "../../schema/Run.js"
 import type { SessionDelta, SessionHead } from "../../schema/Session.js"
-import type { ReadFailed } from "../../schema/StoreError.js"
 import type {
   BoundaryError,
   BoundaryOptions,
@@ -29,15 +27,17 @@ import type {
   SessionError,
   StageOptions
 } from "../../services/Driver.js"
-import * as Metrics from "../../services/Metrics.js"
 import type { StoredDeposit } from "../../services/RuntimeStore.js"
 import * as Spans from "../../services/Spans.js"
+import * as Admission from "./Admission.js"
 import { Arguments } from "./Arguments.js"
 import { type Ask, Cell } from "./Cell.js"
+import * as Children from "./Children.js"
 import * as Deltas from "./Deltas.js"
 import type { Env } from "./Env.js"
 import * as Events from "./Events.js"
 import * as Intake from "./Intake.js"
+import * as OperationEnds from "./OperationEnds.js"
 import * as Outgoing from "./Outgoing.js"
 import { recover, type Recovered, recycle, type Taking } from "./Recovery.js"
 import * as Redrive from "./Redrive.js"
@@ -58,40 +58,25 @@ export class DriverLive implements Service {
     return this.cell.submit<A, E>({ name, decide: () => decide })
   }
 
+  /** A command that may end batches ends their children with them. */
+  private ending<A, E>(name: string, decide: Decide<A, E>) {
+    return Children.submit<A, E>(this.env, this.cell, { name, decide: () => decide })
+  }
+
   get recovery() {
     return Effect.sync(() => this.lastRecovery)
   }
 
   accept(draft: Draft) {
-    return Effect.useSpan("Driver.accept", {
-      captureStackTrace: false,
-      attributes: { "burrow.runtime.id": this.runtimeId, "burrow.input.kind": draft._tag }
-    }, (span) => Effect.withParentSpan(this.acceptIn(span, draft), span))
+    return Admission.accept(this.env, this.cell, this.runtimeId, draft, Accept.accept)
   }
 
-  private acceptIn(span: Tracer.Span, draft: Draft) {
-    return Intake.take(this.env, this.runtimeId, draft).pipe(
-      Effect.flatMap(({ idGiven, ...command }) => {
-        const { id, idempotencyKey } = command.input.header
-        span.attribute("burrow.input.id", id)
-        // It comes from elsewhere: out of another run's outbox, or by a caller's own word.
-        if (draft.header?.trace !== undefined) span.addLinks(Spans.linksTo([command.input]))
-        const ask: Ask<AcceptOutcome, Accept.AcceptRefusal | ReadFailed> = {
-          name: "accept",
-          decide: (known) => Accept.accept(command, this.env.limits, known),
-          // A fresh id without a key cannot be known to anybody.
-          ...((idGiven || idempotencyKey !== undefined) && {
-            lookup: { ids: idGiven ? [id] : [], keys: idempotencyKey === undefined ? [] : [idempotencyKey] }
-          })
-        }
-        return this.cell.submit(ask)
-      }),
-      Effect.map((outcome) => {
-        if (outcome._tag === "deduplicated") span.attribute("burrow.input.id", outcome.existing)
-        span.attribute("burrow.outcome", outcome._tag)
-        Metrics.accepted(outcome)
-        return outcome
-      })
+  endOperation(operationId: string, end: OperationEnd) {
+    return this.args.operationId("operationId", operationId).pipe(
+      Effect.zipRight(this.args.operationEnd(end)),
+      Effect.flatMap(() =>
+        Admission.accept(this.env, this.cell, this.runtimeId, Admission.endOf(operationId, end), Accept.endOperation)
+      )
     )
   }
 
@@ -152,31 +137,29 @@ export class DriverLive implements Service {
     kind: Boundary.Kind,
     options: BoundaryOptions<E, R> & { readonly result?: Json }
   ): Effect.Effect<BoundaryOutcome, BoundaryError | E, R> {
-    const { alongside, notes = [], outbox = [], runId } = options
+    const { after, alongside, awaits = [], notes = [], outbox = [], runId } = options
     return Effect.gen(this, function*() {
       const taken = yield* Deltas.take(this.env, this.runtimeId, options.delta)
       const result = options.result === undefined
         ? null
         : yield* this.args.json("result", options.result, this.env.limits.resultBytesMax)
-      yield* this.args.notes(notes)
-      const deposits = yield* Outgoing.takeAll(this.env, this.runtimeId, outbox)
+      yield* this.args.notes(notes, outbox.filter(({ endsWithBatch }) => endsWithBatch === true).length)
+      yield* this.args.awaits(kind, awaits)
+      const messages = yield* this.args.messages(options.messages ?? new Map())
+      const { children, deposits } = yield* Outgoing.takeAll(this.env, this.runtimeId, outbox)
       const sessionId = (yield* this.env.ids.next) as SessionId
       const context = yield* Effect.context<R>()
       const ask: Ask<Boundary.BoundaryReply, BoundaryError | E> = {
         name: kind,
         prepare: (state) =>
           Effect.gen(this, function*() {
-            const facts = yield* Runs.boundaryFacts(this.env, state, runId, options.after)
+            const facts = yield* Runs.boundaryFacts(this.env, state, { runId, after, awaits, messages, children })
             // A repetition is known by what it says; the transcript that it was made on may be gone.
             const delta = facts.receipt === null
               ? yield* Deltas.gather(this.env, state, taken)
               : Deltas.asSaid(taken)
-            const command = { kind, runId, delta, sessionId, result, notes, deposits }
-            return Boundary.boundary(
-              options.after === undefined ? command : { ...command, after: options.after },
-              facts,
-              this.env
-            )
+            const command = { kind, runId, delta, sessionId, result, notes, deposits, children, awaits }
+            return Boundary.boundary(after === undefined ? command : { ...command, after }, facts, this.env)
           }),
         ...(alongside && {
           persist: (commit) => Effect.provide(this.env.store.commitWith(commit, alongside), context)
@@ -207,7 +190,11 @@ export class DriverLive implements Service {
   }
 
   private close(name: string, command: Close.CloseCommand, attemptsMax?: number) {
-    return this.command(name, Close.close(command, this.limitsOf(attemptsMax))).pipe(
+    return this.closing(name, command, this.command(name, Close.close(command, this.limitsOf(attemptsMax))))
+  }
+
+  private closing<A, E>(name: string, command: Close.CloseCommand, submitted: Effect.Effect<A, E>) {
+    return submitted.pipe(
       Effect.withSpan("Driver.close", {
         captureStackTrace: false,
         attributes: { "burrow.runtime.id": this.runtimeId, "burrow.run.id": command.runId, "burrow.outcome": name }
@@ -236,7 +223,7 @@ export class DriverLive implements Service {
   }
 
   cancelInput({ inputId, reason }: Parameters<Service["cancelInput"]>[0]) {
-    return this.command("cancelInput", Close.cancelInput({ inputId, reason: this.args.text(reason) }, this.env.limits))
+    return this.ending("cancelInput", Close.cancelInput({ inputId, reason: this.args.text(reason) }, this.env.limits))
   }
 
   redrive(inputId: InputId) {
@@ -247,7 +234,8 @@ export class DriverLive implements Service {
   }
 
   cancel({ reason, runId }: Parameters<Service["cancel"]>[0]) {
-    return this.close("cancel", { _tag: "cancel", runId, reason: this.args.text(reason) })
+    const command = { _tag: "cancel", runId, reason: this.args.text(reason) } as const
+    return this.closing("cancel", command, this.ending("cancel", Close.close(command, this.env.limits)))
   }
 
   giveBack({ runId, ...options }: Parameters<Service["giveBack"]>[0]) {
@@ -257,10 +245,19 @@ export class DriverLive implements Service {
     )
   }
 
-  hold({ reason, runId, ...options }: Parameters<Service["hold"]>[0]) {
+  hold({ awaits, failure, inputIds, reason, runId, ...options }: Parameters<Service["hold"]>[0]) {
     return Effect.flatMap(
       this.args.time("until", options.until),
-      (until) => this.close("hold", { _tag: "hold", runId, reason, until })
+      (until) =>
+        this.close("hold", {
+          _tag: "hold",
+          runId,
+          reason,
+          until,
+          ...(awaits !== undefined && { awaits }),
+          ...(inputIds !== undefined && { inputIds }),
+          ...(failure !== undefined && { failure: this.args.failure(failure) })
+        })
     )
   }
 
@@ -276,7 +273,7 @@ export class DriverLive implements Service {
   }
 
   abandonPending(reason: Parameters<Service["abandonPending"]>[0]) {
-    return this.command("abandonPending", Control.abandonPending(reason))
+    return this.ending("abandonPending", Control.abandonPending(reason))
   }
 
   onRunEvent(event: RunEvent) {
@@ -325,11 +322,11 @@ export class DriverLive implements Service {
   }
 
   get reset() {
-    return this.command("reset", Control.reset)
+    return this.ending("reset", Control.reset)
   }
 
   get stop() {
-    return this.command("stop", Control.stop(this.env.limits))
+    return this.ending("stop", Control.stop(this.env.limits))
   }
 
   get resume() {
@@ -337,7 +334,7 @@ export class DriverLive implements Service {
   }
 
   get destroy() {
-    return this.command("destroy", Control.destroy(this.env.limits))
+    return this.ending("destroy", Control.destroy(this.env.limits))
   }
 
   get recycle() {
@@ -422,9 +419,9 @@ export class DriverLive implements Service {
       Effect.flatMap((ask) => {
         const changed: Ask<boolean, SessionError> = {
           name: ask.name,
-          prepare: (state) =>
+          prepare: (state, known) =>
             Effect.map(
-              ask.prepare(state),
+              ask.prepare(state, known),
               (decide) => (before, stamp, now) =>
                 Either.map(decide(before, stamp, now), (transition) => ({ ...transition, reply: true }))
             ),
@@ -497,6 +494,10 @@ export class DriverLive implements Service {
 
   inputByKey(key: Parameters<Service["inputByKey"]>[0]) {
     return this.env.store.loadInputStateByKey(this.runtimeId, key)
+  }
+
+  operationEnd(operationId: string) {
+    return OperationEnds.find(this.env, this.runtimeId, operationId)
   }
 
   get activeInputIds() {

@@ -39,19 +39,44 @@ export const post = (
   env: Intake.Needs & Pick<Env, "store">,
   outgoing: Outgoing
 ): Effect.Effect<InputId, EnqueueError> =>
-  Effect.flatMap(take(env, outgoing), (deposit) => Effect.as(env.store.deposit([deposit]), deposit.inputId))
+  outgoing.endsWithBatch === true
+    // No batch is known here that it could end with.
+    ? Effect.fail(invalid(outgoing.to, "endsWithBatch is for the outbox of a boundary"))
+    : Effect.flatMap(take(env, outgoing), (deposit) => Effect.as(env.store.deposit([deposit]), deposit.inputId))
+
+export interface Taken {
+  readonly deposits: ReadonlyArray<Deposit>
+  /** Those of them that end with the batch. */
+  readonly children: ReadonlyArray<Deposit>
+}
 
 export const takeAll = (
   env: Env,
   runtimeId: RuntimeId,
   outbox: ReadonlyArray<Outgoing>
-): Effect.Effect<ReadonlyArray<Deposit>, InvalidInput | InputTooLarge | BlobError> =>
-  outbox.length > env.limits.outboxMax
-    ? Effect.fail(
-      new InvalidInput({
-        runtimeId,
-        field: "outbox",
-        problem: `has ${outbox.length} inputs; at most ${env.limits.outboxMax} leave with one boundary`
-      })
-    )
-    : Effect.forEach(outbox, (outgoing) => take(env, outgoing))
+): Effect.Effect<Taken, InvalidInput | InputTooLarge | BlobError> =>
+  Effect.gen(function*() {
+    const { outboxMax } = env.limits
+    if (outbox.length > outboxMax) {
+      return yield* invalid(runtimeId, `has ${outbox.length} inputs; at most ${outboxMax} leave with one boundary`)
+    }
+    const deposits = yield* Effect.forEach(outbox, (outgoing) => take(env, outgoing))
+    const children = deposits.filter((_, i) => outbox[i]!.endsWithBatch === true)
+    const seen = new Set<InputId>()
+    for (const [i, { endsWithBatch, input: { header } }] of outbox.entries()) {
+      if (endsWithBatch !== true) continue
+      // An id that is new each time would be another child for each repetition of the boundary.
+      if (header?.id === undefined && header?.idempotencyKey === undefined) {
+        return yield* invalid(runtimeId, "has an input that ends with the batch, and has neither an id nor a key")
+      }
+      const { inputId } = deposits[i]!
+      if (seen.has(inputId)) {
+        return yield* invalid(runtimeId, "has two inputs that end with the batch, and have one id")
+      }
+      seen.add(inputId)
+    }
+    return { deposits, children }
+  })
+
+const invalid = (runtimeId: string, problem: string): InvalidInput =>
+  new InvalidInput({ runtimeId, field: "outbox", problem })

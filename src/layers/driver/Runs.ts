@@ -3,16 +3,18 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type { BoundaryFacts } from "../../core/Boundary.js"
+import type { Child } from "../../core/Children.js"
 import * as Projection from "../../core/Projection.js"
 import type { StageReply } from "../../core/Stage.js"
 import * as State from "../../core/State.js"
-import type { InputId, RunId, RuntimeId } from "../../schema/Ids.js"
+import { type IdempotencyKey, type InputId, operationKey, type RunId, type RuntimeId } from "../../schema/Ids.js"
 import type { Input } from "../../schema/Input.js"
-import type { InputHead } from "../../schema/InputState.js"
+import type { Awaited, InputHead } from "../../schema/InputState.js"
 import { canonical } from "../../schema/Json.js"
 import { message, type SessionHead } from "../../schema/Session.js"
 import { type LoadError, ReadFailed, type SchemaFromTheFuture } from "../../schema/StoreError.js"
 import type { StagedInput, StagedRun } from "../../services/Driver.js"
+import * as Children from "./Children.js"
 import type { Env } from "./Env.js"
 import * as Intake from "./Intake.js"
 
@@ -79,12 +81,25 @@ export const stagedRun = (
   session: Option.fromNullable(session)
 })
 
-/** The messages of inputs that are not in the transcript yet, and the receipt that a repetition would find. */
+/** What a boundary says that the store has to be asked about. */
+export interface Said {
+  readonly runId: RunId
+  readonly after: number | undefined
+  readonly awaits: ReadonlyArray<Awaited>
+  /** Of inputs that do not become the message of the default shape: their canonical text, or none. */
+  readonly messages: ReadonlyMap<InputId, string | null>
+  /** What leaves with it, to end with the batch. */
+  readonly children: ReadonlyArray<Child>
+}
+
+/**
+ * The messages of inputs that are not in the transcript yet, the receipt that a repetition would find, and the
+ * operations that have ended before anybody waited for them.
+ */
 export const boundaryFacts = (
   env: Env,
   state: State.DriverState,
-  runId: RunId,
-  after: number | undefined
+  { after, awaits, children, messages, runId }: Said
 ): Effect.Effect<BoundaryFacts, LoadError> =>
   Effect.gen(function*() {
     const last = state.run?.id === runId ? state.run.sequence : undefined
@@ -93,20 +108,39 @@ export const boundaryFacts = (
       ? yield* env.store.loadBoundaryReceipt(state.runtimeId, runId, known + 1)
       : Option.none()
     return {
-      messages: last === undefined ? new Map() : yield* unrecorded(env, state),
-      receipt: Option.getOrNull(Option.map(receipt, (found) => found.receipt))
+      messages: last === undefined ? new Map() : yield* unrecorded(env, state, messages),
+      receipt: Option.getOrNull(Option.map(receipt, (found) => found.receipt)),
+      ended: awaits.length === 0 || last === undefined ? new Set() : yield* ended(env, state.runtimeId, awaits),
+      children: yield* Children.sentBefore(env, state, runId, children)
     }
   })
 
+const ended = (
+  env: Env,
+  runtimeId: RuntimeId,
+  awaits: ReadonlyArray<Awaited>
+): Effect.Effect<ReadonlySet<string>, ReadFailed> => {
+  const names = new Map(awaits.map(({ operationId }) => [operationKey(operationId), operationId]))
+  return Effect.map(
+    env.store.lookup(runtimeId, [], Array.from(names.keys())),
+    (known) => new Set(known.flatMap((row) => names.get(row.idempotencyKey as IdempotencyKey) ?? []))
+  )
+}
+
 const unrecorded = (
   env: Env,
-  state: State.DriverState
-): Effect.Effect<ReadonlyMap<InputId, string>, ReadFailed | SchemaFromTheFuture> =>
+  state: State.DriverState,
+  given: Said["messages"]
+): Effect.Effect<ReadonlyMap<InputId, string | null>, ReadFailed | SchemaFromTheFuture> =>
   Effect.gen(function*() {
-    const ids = [...State.batchOfRun(state), ...State.delivered(state)].flatMap((head) =>
-      head.recorded || !head.policy.recordTranscript ? [] : [head.id]
-    )
-    const messages = new Map<InputId, string>()
+    const messages = new Map<InputId, string | null>()
+    const ids: Array<InputId> = []
+    for (const { id, policy, recorded } of [...State.batchOfRun(state), ...State.delivered(state)]) {
+      if (recorded || !policy.recordTranscript) continue
+      const message = given.get(id)
+      if (message === undefined) ids.push(id)
+      else messages.set(id, message)
+    }
     if (ids.length === 0) return messages
     for (const { body, inputId } of yield* env.store.loadBodies(state.runtimeId, ids)) {
       const input = yield* Effect.flatMap(body, (stored) => Intake.open(env, state.runtimeId, inputId, stored)).pipe(

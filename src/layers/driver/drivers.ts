@@ -12,6 +12,7 @@ import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import { TooManyRuntimes } from "../../schema/DriverError.js"
 import type { RuntimeId } from "../../schema/Ids.js"
+import { idOfKey } from "../../core/Digests.js"
 import * as Limits from "../../schema/Limits.js"
 import { InsideTransaction, StoreClosed } from "../../schema/StoreError.js"
 import { makeFork } from "../../services/Batcher.js"
@@ -76,6 +77,7 @@ export const make = (
       store: env.store,
       limits: env.limits,
       post: (outgoing) => Outgoing.post(env, outgoing),
+      idOfKey: (to, key) => idOfKey(env.sha256, to as RuntimeId, key),
       live: Effect.sync(() => table.ids),
       isLive: (runtimeId) => Effect.sync(() => table.has(runtimeId)),
       listen: (listener) =>

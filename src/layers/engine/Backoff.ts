@@ -7,10 +7,6 @@ import * as Schedule from "effect/Schedule"
 import * as Intervals from "effect/ScheduleIntervals"
 import type { Failed } from "../../services/Executor.js"
 
-export const standard: Schedule.Schedule<unknown, unknown> = Schedule.exponential("1 second").pipe(
-  Schedule.union(Schedule.spaced("1 minute"))
-)
-
 const TIME_MAX = 8.64e15
 
 /**
@@ -45,3 +41,20 @@ export const troubleMillis = (inARow: number): number => Math.min(30_000, 500 * 
 /** The pause of the n-th outage in a row: it doubles, up to eight times the first. */
 export const outageMillis = (pauseMillis: number, inARow: number): number =>
   pauseMillis * Math.min(8, 2 ** (inARow - 1))
+
+const passing: ReadonlySet<string> = new Set([
+  "StoreBusy",
+  "CommitUnknown",
+  "WriteFailed",
+  "ReadFailed",
+  "BlobReadFailed",
+  "BlobWriteFailed",
+  "TransactionEnded"
+])
+
+/** What the store will get over, so that the same may be tried again. */
+export const isPassing = (error: { readonly _tag: string; readonly retryable?: boolean }): boolean =>
+  passing.has(error._tag) && error.retryable === true
+
+/** How often what the store would not take is tried, before the attempt is given back. */
+export const TRIES_MAX = 30

@@ -7,6 +7,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import { isTheEnd } from "../../core/Operations.js"
 import type { Failure } from "../../schema/InputState.js"
 import type { AcceptOutcome } from "../../schema/Report.js"
 import type { CommitError, ReadFailed, SchemaFromTheFuture, StoreClosed } from "../../schema/StoreError.js"
@@ -47,6 +48,13 @@ const admit = (drivers: Context.Tag.Service<Drivers>, deposit: StoredDeposit): E
   )
 }
 
+/**
+ * What a runtime waits for comes before what it does not take: one that is retired could not be drained otherwise. The
+ * end of an operation has nothing before it that it could overtake.
+ */
+const passes = ({ body }: StoredDeposit): boolean =>
+  Either.isRight(body) && body.right._tag === "inline" && isTheEnd(body.right.input)
+
 /** A key that another input has leads to that one: the row is kept for those who wait under the id they were given. */
 const refusalOf = ({ inputId }: StoredDeposit, outcome: AcceptOutcome): Failure | null => {
   switch (outcome._tag) {
@@ -79,7 +87,7 @@ const byTarget = (deposits: ReadonlyArray<StoredDeposit>): ReadonlyArray<Readonl
  * after a while to be sure.
  */
 export class Courier {
-  /** Runtimes that did not take what was handed over to them: then all behind it waits, too, in order. */
+  /** Runtimes that did not take what was handed over to them: then what is behind it waits, too, in order. */
   private waiting = new Set<string>()
   private nudge: () => void = () => {}
 
@@ -125,7 +133,7 @@ export class Courier {
           Effect.gen(function*() {
             const done: Array<Exclude<Settled, "later">> = []
             for (const deposit of deposits) {
-              if (waiting.has(deposit.runtimeId)) break
+              if (waiting.has(deposit.runtimeId) && !passes(deposit)) continue
               // A fault of one runtime's is not the others'.
               const one = yield* Effect.catchAllDefect(admit(drivers, deposit), (defect) =>
                 Effect.as(Effect.logError(`admitting deposit ${deposit.no} has died`, defect), "later" as const))

@@ -15,6 +15,7 @@ import { InvalidInput, OwnershipLost } from "../../schema/DriverError.js"
 import type { RuntimeId } from "../../schema/Ids.js"
 import {
   type CommitError,
+  ForeignSqlClient,
   type ReadFailed,
   RecordCorrupt,
   SchemaFromTheFuture,
@@ -146,10 +147,11 @@ export class Engine {
     agent: string,
     executor: Executor<E, R, AE, AR>,
     options: Options<E | AE | DeltaError, R>
-  ): Effect.Effect<void, AlreadyRegistered | InvalidInput | ReadFailed | StoreClosed, Scope.Scope> {
+  ): Effect.Effect<void, AlreadyRegistered | ForeignSqlClient | InvalidInput | ReadFailed | StoreClosed, Scope.Scope> {
     return Effect.gen(this, function*() {
       yield* checkOptions(agent, options)
       const context = yield* Effect.context<never>()
+      if (this.drivers.store.isForeign(context)) return yield* new ForeignSqlClient({ agent })
       const isPaused = yield* PausedAgents.has(this.drivers.store, agent)
       if (this.isClosed) return yield* new StoreClosed({ operation: `registering ${agent}` })
       if (this.agents.has(agent)) return yield* new AlreadyRegistered({ agent })

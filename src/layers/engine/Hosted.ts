@@ -16,6 +16,7 @@ import type { RuntimeId } from "../../schema/Ids.js"
 import type { Failure } from "../../schema/InputState.js"
 import {
   CurrentRun,
+  defaultRetry,
   type DeltaError,
   type Executor,
   type Failed,
@@ -37,6 +38,7 @@ export interface Hosted {
   readonly graceMillis: number
   /** What it does, with everything that it needs. */
   readonly apply: (run: Run) => Effect.Effect<Output<unknown, unknown> | void, unknown>
+  readonly messageOf: Executor["messageOf"]
   /** Gives an `alongside` of its output what that needs. */
   readonly provide: <A, E>(effect: Effect.Effect<A, E, unknown>) => Effect.Effect<A, E>
   readonly inDoubt: ((run: Run) => Effect.Effect<"retry" | "hold" | "settle">) | undefined
@@ -77,7 +79,7 @@ export const make = <E, R, AE, AR>(
       (own: Context.Context<never>) =>
         Context.merge(more.context, Context.pick(CurrentRun, Tracer.ParentSpan)(own as never))
     )
-  const retry = (options.retry ?? Backoff.standard) as Schedule.Schedule<unknown, Failed<unknown>>
+  const retry = (options.retry ?? defaultRetry) as Schedule.Schedule<unknown, Failed<unknown>>
   const { inDoubt, outage } = options
   const hosted: Hosted = {
     agent,
@@ -94,6 +96,7 @@ export const make = <E, R, AE, AR>(
     graceMillis: millis(options.interruptGrace, 5_000),
     // What a run acquires ends with the run.
     apply: (run) => provide(Effect.scoped(Effect.suspend(() => executor.apply(run)))),
+    messageOf: executor.messageOf,
     provide,
     inDoubt: inDoubt &&
       ((run) =>
@@ -106,7 +109,7 @@ export const make = <E, R, AE, AR>(
       otherwise(
         "schedule of retries",
         Backoff.nextAttemptAt(retry, failed, attempt, now),
-        Backoff.nextAttemptAt(Backoff.standard, failed, attempt, now)
+        Backoff.nextAttemptAt(defaultRetry, failed, attempt, now)
       ),
     outage: (failed) =>
       outage === undefined

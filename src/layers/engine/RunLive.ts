@@ -5,11 +5,15 @@ import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
+import { append } from "../../core/Projection.js"
+import type { BlobError } from "../../schema/BlobError.js"
 import { InvalidInput, type OwnershipLost } from "../../schema/DriverError.js"
+import type { InputId, RuntimeId } from "../../schema/Ids.js"
 import type { Input } from "../../schema/Input.js"
+import type { Awaited, Failure } from "../../schema/InputState.js"
 import type { Json } from "../../schema/Json.js"
 import { message } from "../../schema/Session.js"
 import type { SessionHead } from "../../schema/Session.js"
@@ -21,12 +25,14 @@ import type {
   Drivers,
   Notice,
   Service as Driver,
+  StagedInput,
   StagedRun
 } from "../../services/Driver.js"
-import { type Delta, type DeltaError, Outbox, type Output, type Run } from "../../services/Executor.js"
+import { type Delta, type DeltaError, type Executor, Outbox, type Output, type Run } from "../../services/Executor.js"
 import { Arguments } from "../driver/Arguments.js"
 import * as Backoff from "./Backoff.js"
 import type { Gate } from "./Gate.js"
+import { Operations } from "./Operations.js"
 import type { ProgressHub } from "./Progress.js"
 
 /** Why an attempt is over. The first word counts. */
@@ -39,7 +45,15 @@ export type Verdict =
   /** The store failed, and went on failing. */
   | { readonly _tag: "trouble"; readonly error: unknown }
   | { readonly _tag: "timedOut"; readonly limit: "runMax" | "silenceMax" }
-  | { readonly _tag: "parked"; readonly until: number | null }
+  | {
+    readonly _tag: "parked"
+    readonly reason: "question" | "undecodable"
+    readonly until: number | null
+    /** Of these one has to end; see `Driver.hold`. */
+    readonly awaits?: ReadonlyArray<string>
+    readonly failure?: Failure
+    readonly inputIds?: ReadonlyArray<InputId>
+  }
   /** The run before was lost, and the application has decided. `retry`: if there were an attempt left. */
   | { readonly _tag: "inDoubt"; readonly word: "retry" | "hold" | "settle" }
   /** By the engine: it closes, or was asked to. */
@@ -47,20 +61,6 @@ export type Verdict =
 
 /** What an `alongside` itself fails with, told apart from what its commit does. */
 class AlongsideFailed<E> extends Data.TaggedClass("AlongsideFailed")<{ readonly error: E }> {}
-
-const passing: ReadonlySet<string> = new Set([
-  "StoreBusy",
-  "CommitUnknown",
-  "WriteFailed",
-  "ReadFailed",
-  "BlobReadFailed",
-  "BlobWriteFailed",
-  "TransactionEnded"
-])
-
-/** What the store will get over, so that the same may be tried again. */
-export const isPassing = (error: { readonly _tag: string; readonly retryable?: boolean }): boolean =>
-  passing.has(error._tag) && error.retryable === true
 
 const theirs = new Set<string>(
   [
@@ -81,8 +81,8 @@ const isTheirs = (error: BoundaryError): error is Extract<BoundaryError, DeltaEr
 
 const PAGE = 100
 
-/** How often a boundary that the store would not take is tried, before the attempt is given back. */
-const BOUNDARY_TRIES_MAX = 30
+const defaultMessage = (input: Input): Option.Option<Json> =>
+  Option.map(Option.fromNullable(append(input)), ({ content, role }) => message(role)(content))
 
 export interface Needs {
   readonly agent: string
@@ -92,6 +92,8 @@ export interface Needs {
   readonly progress: ProgressHub
   readonly staged: StagedRun
   readonly inputs: ReadonlyArray<Input>
+  /** What an input becomes in the transcript, if not a message of the default shape. */
+  readonly messageOf: Executor["messageOf"]
   readonly startedAt: number
   /** After its first boundary: it has not ended the process. */
   readonly onBoundary: () => void
@@ -105,6 +107,8 @@ export class RunLive implements Run {
   lastProgressAt: number
   private readonly lock = Effect.unsafeMakeSemaphore(1)
   private sequence = 0
+  /** The batch, then the steers of the last checkpoint: the next boundary records those that are not yet. */
+  private handed: ReadonlyArray<StagedInput>
   private readonly steeredListeners = new Set<() => void>()
   /** How many of its fibers wait for other runtimes; see `waitingFor`. */
   private waits = 0
@@ -114,11 +118,24 @@ export class RunLive implements Run {
   private hasVerdict = false
   private isCompleting = false
   private isDismissed = false
+  readonly operations: Operations
+  /** What inputs become, as far as that is not the default. */
+  private readonly messages = new Map<InputId, Json | null>()
   /** What has ended it that was not its executor: the store's failure, or the refusal of a run that is over. */
   trouble: unknown
 
   constructor(private readonly needs: Needs) {
     this.lastProgressAt = needs.startedAt
+    this.handed = needs.staged.inputs
+    this.operations = new Operations({
+      driver: needs.driver,
+      limits: needs.drivers.limits,
+      awaits: needs.staged.inputs[0]?.head.awaits ?? [],
+      read: (effect) => this.read(effect),
+      outside: (error) => this.outside(error),
+      name: (delta, awaited) => Effect.asVoid(this.commit("note", delta, { awaits: [awaited] })),
+      park: (until, awaits) => this.end({ _tag: "parked", reason: "question", until, awaits })
+    })
   }
 
   get runtimeId() {
@@ -126,6 +143,9 @@ export class RunLive implements Run {
   }
   get agent() {
     return this.needs.agent
+  }
+  get id() {
+    return this.runtimeId.slice(this.agent.length + 1) || this.runtimeId
   }
   get runId() {
     return this.needs.staged.runId
@@ -164,10 +184,12 @@ export class RunLive implements Run {
   }
 
   /** What the driver says after each commit. */
-  noticed({ lost, runId, steers }: Notice): void {
+  noticed({ lost, runId, signal, steers }: Notice): void {
     if (lost !== null) return this.end({ _tag: "lost", error: lost })
     if (runId !== this.runId) return this.end({ _tag: "closed" })
     if (steers > 0) this.wakeSteered()
+    // It may have been the end of an operation.
+    if (signal !== "none") this.operations.wake()
   }
 
   wakeSteered(): void {
@@ -179,11 +201,11 @@ export class RunLive implements Run {
   }
 
   /** Reads of an executor: what passes is waited out, and what does not ends the attempt from outside. */
-  private read<A, E extends LoadError>(
+  private read<A, E extends LoadError | BlobError>(
     effect: Effect.Effect<A, E>
   ): Effect.Effect<A, Exclude<E, ReadFailed>> {
     return effect.pipe(
-      Effect.retry({ schedule: Backoff.patience, times: BOUNDARY_TRIES_MAX, while: isPassing }),
+      Effect.retry({ schedule: Backoff.patience, times: Backoff.TRIES_MAX, while: Backoff.isPassing }),
       Effect.catchAll((error) => error._tag === "ReadFailed" ? this.outside(error) : Effect.fail(error as never))
     )
   }
@@ -216,12 +238,14 @@ export class RunLive implements Run {
 
   readonly history = ({ last }: { readonly last?: number } = {}) => {
     return Effect.gen(this, function*() {
-      const unrecorded = this.needs.staged.inputs.flatMap(({ head, input }) =>
-        // The first boundary of the run records them.
-        this.sequence > 0 || head.recorded || !head.policy.recordTranscript || Either.isLeft(input) ? [] : [head.id]
+      const unrecorded = this.handed.flatMap(({ head, input }) =>
+        head.recorded || !head.policy.recordTranscript || Either.isLeft(input) ? [] : [input.right]
       )
-      const own = this.primitive.appends.filter(({ inputId }) => unrecorded.includes(inputId))
-        .map(({ content, role }) => message(role)(content))
+      yield* this.transcribe(unrecorded)
+      const own = unrecorded.flatMap((input) => {
+        const message = this.messages.get(input.header.id)
+        return message === undefined ? Option.toArray(defaultMessage(input)) : message === null ? [] : [message]
+      })
       const length = Option.match(yield* this.session, { onNone: () => 0, onSome: (head) => head.length })
       const wanted = last === undefined ? length : Math.max(0, Math.min(length, last - own.length))
       const messages: Array<Json> = []
@@ -235,8 +259,8 @@ export class RunLive implements Run {
     })
   }
 
-  readonly notes = (scope: string) => {
-    return this.read(this.needs.drivers.store.loadNotes(this.runtimeId, scope))
+  readonly notes = (scope: string, key?: string) => {
+    return this.read(this.needs.drivers.store.loadNotes(this.runtimeId, scope, key))
   }
 
   readonly checkpoint = <E, R>(delta: Delta<E, R> = {}) => {
@@ -255,7 +279,7 @@ export class RunLive implements Run {
               )
           })),
         (inputs) => inputs.flat()
-      ))
+      )).pipe(Effect.tap((steers) => this.transcribe(steers)))
   }
 
   readonly note = <E, R>(delta: Delta<E, R>) => {
@@ -271,6 +295,10 @@ export class RunLive implements Run {
       this.isCompleting = true
       return this.commit("complete", delta, result === undefined ? {} : { result })
     })
+  }
+
+  readonly idOfKey = (to: RuntimeId | string, key: string): InputId => {
+    return this.needs.drivers.idOfKey(to, key)
   }
 
   get steered(): Effect.Effect<void> {
@@ -309,8 +337,43 @@ export class RunLive implements Run {
       if (time !== null && time <= (yield* Clock.currentTimeMillis)) {
         return yield* new InvalidInput({ runtimeId: this.runtimeId, field: "until", problem: "must be in the future" })
       }
-      this.end({ _tag: "parked", until: time })
+      this.end({ _tag: "parked", reason: "question", until: time })
       return yield* Effect.interrupt
+    })
+  }
+
+  readonly setAside = (failure: Failure, inputIds?: ReadonlyArray<InputId>) => {
+    return Effect.suspend(() => {
+      this.end({
+        _tag: "parked",
+        reason: "undecodable",
+        until: null,
+        failure,
+        ...(inputIds !== undefined && { inputIds })
+      })
+      return Effect.interrupt
+    })
+  }
+
+  readonly refuse = (error: DeltaError) => {
+    return Effect.suspend(() => {
+      this.end({ _tag: "exited", exit: Exit.fail(error) })
+      return Effect.interrupt
+    })
+  }
+
+  readonly operation: Run["operation"] = (operationId, options) => {
+    return this.operations.wait(operationId, options)
+  }
+
+  /** What the executor makes of inputs for the transcript; in its own fiber, since it is the application's. */
+  private transcribe(inputs: ReadonlyArray<Input>): Effect.Effect<void> {
+    const { messageOf } = this.needs
+    return messageOf === undefined ? Effect.void : Effect.sync(() => {
+      for (const input of inputs) {
+        const { id } = input.header
+        if (!this.messages.has(id)) this.messages.set(id, Option.getOrNull(messageOf(input)))
+      }
     })
   }
 
@@ -321,7 +384,11 @@ export class RunLive implements Run {
   private commit<E, R>(
     kind: "checkpoint" | "note" | "complete",
     { alongside, append, notes, outbox, snapshot }: Delta<E, R>,
-    more: { readonly result?: Json; readonly rewrite?: Parameters<Run["rewrite"]>[0] } = {}
+    more: {
+      readonly result?: Json
+      readonly rewrite?: Parameters<Run["rewrite"]>[0]
+      readonly awaits?: ReadonlyArray<Awaited>
+    } = {}
   ): Effect.Effect<BoundaryOutcome, DeltaError | E, Exclude<R, Outbox>> {
     const { driver, drivers } = this.needs
     const joined = alongside?.pipe(
@@ -339,23 +406,26 @@ export class RunLive implements Run {
       ...(notes !== undefined && { notes }),
       ...(outbox !== undefined && { outbox }),
       ...(more.result !== undefined && { result: more.result }),
+      ...(more.awaits !== undefined && { awaits: more.awaits }),
+      ...(this.messages.size > 0 && { messages: this.messages }),
       ...(joined !== undefined && { alongside: joined })
     })
     const once = Effect.suspend(() => driver[kind](options())).pipe(
       // A steer that could not be read just now is handed over again by the repetition.
       Effect.filterOrElse(
-        ({ steers }) => steers.every(({ input }) => Either.isRight(input) || !isPassing(input.left)),
+        ({ steers }) => steers.every(({ input }) => Either.isRight(input) || !Backoff.isPassing(input.left)),
         ({ steers }) => Effect.fail(steers.flatMap(({ input }) => Either.isLeft(input) ? [input.left] : [])[0]!)
       )
     )
     const settled = once.pipe(
       Effect.retry({
         schedule: Backoff.patience,
-        times: BOUNDARY_TRIES_MAX,
-        while: (error) => error._tag !== "AlongsideFailed" && isPassing(error) && !this.isOver
+        times: Backoff.TRIES_MAX,
+        while: (error) => error._tag !== "AlongsideFailed" && Backoff.isPassing(error) && !this.isOver
       }),
-      Effect.tap(({ receipt }) => {
+      Effect.tap(({ receipt, steers }) => {
         this.sequence = receipt.sequence
+        this.handed = steers
         this.needs.onBoundary()
         return this.heartbeat
       }),
@@ -364,7 +434,7 @@ export class RunLive implements Run {
         return isTheirs(error) ? Effect.fail(error) : this.outside(error)
       })
     )
-    return this.lock.withPermits(1)(Effect.uninterruptible(settled))
+    return Effect.zipRight(this.transcribe(this.inputs), this.lock.withPermits(1)(Effect.uninterruptible(settled)))
   }
 
   /**

@@ -30,7 +30,7 @@ import * as Spans from "../../services/Spans.js"
 import * as Backoff from "./Backoff.js"
 import { failedOf, type Hosted, timedOut } from "./Hosted.js"
 import type { ProgressHub } from "./Progress.js"
-import { isPassing, RunLive, type Verdict } from "./RunLive.js"
+import { RunLive, type Verdict } from "./RunLive.js"
 
 export interface Needs {
   readonly hosted: Hosted
@@ -76,7 +76,7 @@ const perform = (needs: Needs, staged: StagedRun): Effect.Effect<Turned> => {
     return Effect.map(close(needs.driver.giveBack({ runId: staged.runId })), (closed) => turnedOf(closed))
   }
   const inputs = Either.all(staged.inputs.map(({ input }) => input))
-  if (Either.isLeft(inputs)) return setAside(needs, staged, inputs.left)
+  if (Either.isLeft(inputs)) return setAside(needs, staged)
   return Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
     const { driver, drivers, hosted, onBoundary, onWait, progress } = needs
     const run = new RunLive({
@@ -87,6 +87,7 @@ const perform = (needs: Needs, staged: StagedRun): Effect.Effect<Turned> => {
       progress,
       staged,
       inputs: inputs.right,
+      messageOf: hosted.messageOf,
       startedAt,
       onBoundary,
       onWait
@@ -148,24 +149,32 @@ const ended = (hosted: Hosted, run: RunLive, { closed, outcome, wrong }: Settled
       })
     ))
 
-/** Inputs that cannot be read now are given back for a while; those that never can be wait for somebody. */
-const setAside = (
-  { driver }: Needs,
-  { inputs, runId }: StagedRun,
-  error: { readonly _tag: string; readonly message: string; readonly retryable?: boolean }
-): Effect.Effect<Turned> =>
-  Effect.logError(`an input of ${driver.runtimeId} cannot be read: ${unreadable(inputs)}`, error).pipe(
+/** Inputs that cannot be read now are given back for a while; those that never can be wait for somebody, by themselves. */
+const setAside = ({ driver }: Needs, { inputs, runId }: StagedRun): Effect.Effect<Turned> => {
+  const unreadable = inputs.flatMap(({ head, input }) =>
+    Either.isLeft(input) ? [{ inputId: head.id, error: input.left }] : []
+  )
+  const forGood = unreadable.filter(({ error }) => !Backoff.isPassing(error))
+  const [first] = forGood
+  return Effect.forEach(
+    unreadable,
+    ({ error, inputId }) => Effect.logError(`input ${inputId} of ${driver.runtimeId} cannot be read`, error),
+    { discard: true }
+  ).pipe(
     Effect.zipRight(Clock.currentTimeMillis),
     Effect.flatMap((now) =>
-      isPassing(error)
+      first === undefined
         ? close(driver.giveBack({ runId, visibleAt: now + 5_000 }))
-        : close(driver.hold({ runId, reason: "undecodable" }))
+        : close(driver.hold({
+          runId,
+          reason: "undecodable",
+          inputIds: forGood.map(({ inputId }) => inputId),
+          failure: { tag: first.error._tag, message: first.error.message }
+        }))
     ),
     Effect.map((closed) => turnedOf(closed))
   )
-
-const unreadable = (inputs: StagedRun["inputs"]): string =>
-  inputs.filter(({ input }) => Either.isLeft(input)).map(({ head }) => head.id).join(", ")
+}
 
 const turnedOf = (closed: Closed): Turned => closed._tag === "stuck" ? { _tag: "open", error: closed.error } : ran
 
@@ -174,8 +183,12 @@ const carryOut = (needs: Needs, run: RunLive): Effect.Effect<Ended> => {
   return Effect.acquireUseRelease(
     // Not a child of this fiber: it is waited for only so long.
     Effect.tap(
-      Effect.forkDaemon(Effect.interruptible(work(hosted, run))),
-      (fiber) => Effect.sync(() => fiber.addObserver((exit) => run.end({ _tag: "exited", exit })))
+      Effect.forkDaemon(Effect.interruptible(Effect.supervised(work(hosted, run), run.operations.stillness))),
+      (fiber) =>
+        Effect.sync(() => {
+          run.operations.begins(fiber)
+          fiber.addObserver((exit) => run.end({ _tag: "exited", exit }))
+        })
     ),
     () =>
       Effect.gen(function*() {
@@ -221,14 +234,12 @@ type Closed = { readonly _tag: "closed" } | { readonly _tag: "stuck"; readonly e
 
 const closed: Closed = { _tag: "closed" }
 
-const CLOSE_TRIES_MAX = 30
-
 /** Ends a run. That it is over already is as good; a store that passes is waited out. */
 const close = <E extends { readonly _tag: string; readonly retryable?: boolean }>(
   command: Effect.Effect<unknown, E>
 ): Effect.Effect<Closed> =>
   command.pipe(
-    Effect.retry({ schedule: Backoff.patience, times: CLOSE_TRIES_MAX, while: isPassing }),
+    Effect.retry({ schedule: Backoff.patience, times: Backoff.TRIES_MAX, while: Backoff.isPassing }),
     Effect.match({
       onSuccess: () => closed,
       onFailure: (error): Closed =>
@@ -268,11 +279,8 @@ const settle = (needs: Needs, run: RunLive, verdict: Verdict): Effect.Effect<Set
       return failed(needs, run, timedOut(verdict.limit, millis))
     }
     case "parked": {
-      const { until } = verdict
-      return Effect.map(
-        close(driver.hold({ runId, reason: "question", ...(until !== null && { until }) })),
-        settledAs("parked")
-      )
+      const { _tag, until, ...hold } = verdict
+      return Effect.map(close(driver.hold({ ...hold, runId, ...(until !== null && { until }) })), settledAs(_tag))
     }
     case "givenBack":
       return Effect.map(close(driver.giveBack({ runId })), settledAs("given_back"))

@@ -14,6 +14,7 @@ import type { Engine } from "./Engine.js"
 type Commands =
   | "register"
   | "publishEvent"
+  | "endOperation"
   | "cancel"
   | "interrupt"
   | "stop"
@@ -57,6 +58,7 @@ export const make = (engine: Engine, drivers: Context.Tag.Service<Drivers>): Pic
       : engine.setPaused(target.agent, paused)
   return {
     register: (agent, executor, options = {}) => engine.register(agent, executor, options),
+    endOperation: (runtimeId, operationId, end) => to(runtimeId, (driver) => driver.endOperation(operationId, end)),
     publishEvent: (runtimeId, code, data) => to(runtimeId, (driver) => driver.publish(code, data)),
     cancel: (runtimeId, { inputId, reason }) =>
       to(runtimeId, (driver) =>

@@ -82,8 +82,11 @@ const writes = (transactions: Transactions.Transactions): Writes => ({
 })
 
 /** A fresh, empty store. Handles that share it share the value. */
-export const make: Effect.Effect<Encoded> = Effect.gen(function*() {
-  const transactions = yield* Effect.suspend(() => Transactions.make(new Tables()))
+export const make: Effect.Effect<Encoded> = Effect.suspend(() => over(new Tables()))
+
+/** A store over tables that others have had before it. From when `isOver` says so, it writes nothing any more. */
+export const over = Effect.fnUntraced(function*(tables: Tables, isOver?: () => boolean) {
+  const transactions = yield* Transactions.make(tables, isOver)
   const read = <Args extends ReadonlyArray<unknown>, A>(
     operation: string,
     answer: (tables: Tables, ...args: Args) => A
@@ -93,7 +96,7 @@ export const make: Effect.Effect<Encoded> = Effect.gen(function*() {
       transactions.read(operation, (tables) => answer(tables, ...args)),
       (cause) => new ReadFailed({ operation, cause })
     )
-  return {
+  const encoded: Encoded = {
     name: "memory",
     authorityKey: null,
     insideTransaction: transactions.inside,
@@ -124,4 +127,5 @@ export const make: Effect.Effect<Encoded> = Effect.gen(function*() {
     readTotals: read("readTotals", reads.readTotals),
     readStamp: read("readStamp", reads.readStamp)
   }
+  return encoded
 })

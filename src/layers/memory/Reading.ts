@@ -4,13 +4,14 @@
 import type * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
-import type { InputRow } from "../../core/Rows.js"
+import type { InputHeadRow, InputRow } from "../../core/Rows.js"
+import { RIDES_ALONG } from "../../services/codecs.js"
 import type { Encoded, StoredDepositRow, Totals } from "../../services/RuntimeStoreEncoded.js"
 import { copyBytes, knownOf, type Ordered, receiptAt, type Runtime, type Tables } from "./Tables.js"
 
 type ReadName = Exclude<
   {
-    [M in keyof Encoded]: M extends `read${string}` ? M : never
+    [M in keyof Encoded]-?: M extends `read${string}` ? M : never
   }[keyof Encoded],
   "readVersion"
 >
@@ -92,6 +93,9 @@ const due = (
   return Array.from(earliest, ([runtimeId, readyAt]) => ({ runtimeId, readyAt }))
 }
 
+const readyAtOf = ({ batchId, phase, policy, readyAt }: InputHeadRow): number | null =>
+  batchId === null && policy.includes(RIDES_ALONG) ? null : phase === "held" ? readyAt : readyAt ?? 0
+
 /** `undefined` when the runtime waits for nothing. */
 const pendingOf = (runtime: Runtime): number | null | undefined => {
   if (runtime.row !== null && runtime.row.runId !== null) return 0
@@ -100,7 +104,7 @@ const pendingOf = (runtime: Runtime): number | null | undefined => {
     const head = runtime.inputs.get(inputId)?.row
     if (head === undefined) continue
     if (head.phase === "staged") return 0
-    const readyAt: number | null = head.phase === "held" ? head.readyAt : head.readyAt ?? 0
+    const readyAt = readyAtOf(head)
     earliest = earliest === undefined || earliest === null || readyAt === null
       ? earliest ?? readyAt
       : Math.min(earliest, readyAt)
@@ -190,7 +194,12 @@ export const reads: Reads = {
   readMessages: (tables, runtimeId, start, limit) =>
     tables.runtime(runtimeId).messages.slice(Math.max(start, 0), Math.max(start, 0) + Math.max(limit, 0)),
   readRewrites: (tables, runtimeId) => [...tables.runtime(runtimeId).rewrites],
-  readNotes: (tables, runtimeId, scope) => [...tables.runtime(runtimeId).notes.get(scope)?.values() ?? []],
+  readNotes: (tables, runtimeId, scope, key) => {
+    const notes = tables.runtime(runtimeId).notes.get(scope)
+    if (key === null) return [...notes?.values() ?? []]
+    const note = notes?.get(key)
+    return note === undefined ? [] : [note]
+  },
   readEvents: (tables, runtimeId, after, limit) => {
     const runtime = tables.runtime(runtimeId)
     return {

@@ -303,6 +303,7 @@ const moveInput = (journal: Journal, runtime: Runtime, move: HeadRow, stamp: Sta
     readyAt: move.readyAt,
     hold: move.hold,
     recorded: move.recorded,
+    awaits: move.awaits,
     outcome: move.outcome,
     failure: move.failure,
     updatedAt: move.updatedAt

@@ -97,18 +97,24 @@ const close = <A, E>(
   operation: string,
   frame: Frame,
   outer: Frame | null,
+  isEnded: boolean,
   exit: Exit.Exit<A, E>
 ): Effect.Effect<A, E | TransactionEnded> => {
   frame.open = false
   if (Exit.isFailure(exit)) return exit
-  if (!isOpen(outer)) return Effect.fail(new TransactionEnded({ operation }))
+  if (isEnded) return Effect.fail(new TransactionEnded({ operation }))
   if (outer === null) redo(frame.journal)
   else hand(frame.journal, outer)
   return exit
 }
 
-export const make = (tables: Tables): Effect.Effect<Transactions> =>
+/**
+ * Tables may have several of them, one after the other: what one has left open changes nothing, and holds up nobody, when
+ * `isOver` says that its time is up.
+ */
+export const make = (tables: Tables, isOver: () => boolean = () => false): Effect.Effect<Transactions> =>
   Effect.map(Effect.makeSemaphore(1), (root) => {
+    const isUsable = (frame: Frame | null): boolean => !isOver() && isOpen(frame)
     const serialised = <A, E, R>(
       operation: string,
       body: (frame: Frame | null, around: Frame | null) => Effect.Effect<A, E, R>
@@ -117,7 +123,7 @@ export const make = (tables: Tables): Effect.Effect<Transactions> =>
         const frame = frameOf(tables, around)
         return (frame?.lock ?? root).withPermits(1)(
           Effect.suspend((): Effect.Effect<A, E | TransactionEnded, R> =>
-            isOpen(frame) ? body(frame, around) : Effect.fail(new TransactionEnded({ operation }))
+            isUsable(frame) ? body(frame, around) : Effect.fail(new TransactionEnded({ operation }))
           )
         )
       })
@@ -140,7 +146,7 @@ export const make = (tables: Tables): Effect.Effect<Transactions> =>
             const frame: Frame = { tables, around, journal: [], lock: Effect.unsafeMakeSemaphore(1), open: true }
             return Effect.flatMap(
               Effect.exit(restore(enclose(body, frame))),
-              (exit) => close(operation, frame, outer, exit)
+              (exit) => close(operation, frame, outer, !isUsable(outer), exit)
             )
           }))
     }

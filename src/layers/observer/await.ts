@@ -30,7 +30,7 @@ export const receipt = (store: Store): Service["receipt"] => (runtimeId, runId, 
     })
   )
 
-const nothingKept: Failure = { tag: "Unknown", message: "no failure was kept with it" }
+export const nothingKept: Failure = { tag: "Unknown", message: "no failure was kept with it" }
 
 const abandoned = (
   names: { readonly runtimeId: RuntimeId; readonly inputId: InputId },

@@ -25,7 +25,7 @@ type Connection = SqlConnection.Connection
 type Reads = Pick<
   Encoded,
   {
-    [M in keyof Encoded]: M extends `read${string}` ? M : never
+    [M in keyof Encoded]-?: M extends `read${string}` ? M : never
   }[keyof Encoded]
 >
 
@@ -62,6 +62,8 @@ export const make = (transactor: Transactor, statements: Statements): Reads => {
   }
   const allDead = rows<InputRow & { readonly runtimeId: string }>("readAllDead", statements.allDead)
   const messages = rows<MessageRow>("readMessages", statements.messages)
+  const notes = rows<NoteRow>("readNotes", statements.notes)
+  const note = rows<NoteRow>("readNotes", statements.note)
   const ops = row<{ readonly snapshot: string }>("readOps", statements.ops)
   const rewrites = rows<{ readonly record: string }>("readRewrites", statements.rewrites)
   const inputs = {
@@ -97,7 +99,7 @@ export const make = (transactor: Transactor, statements: Statements): Reads => {
     readSnapshot: bytes("readSnapshot", statements.snapshot, "snapshot"),
     readMessages: (runtimeId, start, limit) => messages(runtimeId, start, limitOf(limit)),
     readRewrites: (runtimeId) => Effect.map(rewrites(runtimeId), (rows) => rows.map(({ record }) => record)),
-    readNotes: rows<NoteRow>("readNotes", statements.notes),
+    readNotes: (runtimeId, scope, key) => key === null ? notes(runtimeId, scope) : note(runtimeId, scope, key),
     readEvents: (runtimeId, after, limit) =>
       transactor.read(
         "readEvents",

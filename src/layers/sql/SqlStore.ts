@@ -43,6 +43,7 @@ export const make = (transactor: Transactor, { authorityKey, name }: Options): E
     name,
     authorityKey,
     insideTransaction: Effect.map(transactor.ambient, (whose) => whose === "mine"),
+    isForeign: transactor.isForeign,
     commit: (group) =>
       Effect.catchIf(
         transactor.transact("commit", (connection) => write(own, connection, group)),

@@ -8,6 +8,7 @@ import type * as SqlError from "@effect/sql/SqlError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { HeadRow, InputRow } from "../../core/Rows.js"
+import { RIDES_ALONG } from "../../services/codecs.js"
 import { attempt, type Dialect } from "./Lease.js"
 
 type Param = string | number | Uint8Array | null
@@ -49,6 +50,7 @@ export const movedColumns = [
   "readyAt",
   "hold",
   "recorded",
+  "awaits",
   "outcome",
   "failure",
   "updatedAt"
@@ -96,8 +98,13 @@ const integers = new Set([
 /** The runtime that a statement is about, by its public name. */
 const OF_RUNTIME = "runtime_no = (SELECT no FROM burrow_runtimes WHERE runtime_id = ?)"
 
-/** When an active input is ready; 0 is now, and a hold without a deadline is ready when somebody says so. */
-const READY_AT = "CASE phase WHEN 'staged' THEN 0 WHEN 'held' THEN ready_at ELSE COALESCE(ready_at, 0) END"
+/**
+ * When an active input is ready; 0 is now. A hold without a deadline is ready when somebody says so, and what rides along
+ * when others are.
+ */
+const READY_AT = "CASE WHEN phase = 'staged' THEN 0 " +
+  `WHEN batch_id IS NULL AND policy LIKE '%${RIDES_ALONG}%' THEN NULL ` +
+  "WHEN phase = 'held' THEN ready_at ELSE COALESCE(ready_at, 0) END"
 
 const tuple = (width: number): string => `(${Array(width).fill("?").join(", ")})`
 const tuples = (rows: number, width: number): string => Array(rows).fill(tuple(width)).join(", ")
@@ -323,6 +330,9 @@ export const make = (dialect: Dialect) => {
     rewrites: text(`SELECT record AS "record" FROM burrow_rewrites WHERE ${OF_RUNTIME} ORDER BY no`),
     notes: text(
       `SELECT ${selected(["scope", "key", "value"])} FROM burrow_notes WHERE ${OF_RUNTIME} AND scope = ? ORDER BY no`
+    ),
+    note: text(
+      `SELECT ${selected(["scope", "key", "value"])} FROM burrow_notes WHERE ${OF_RUNTIME} AND scope = ? AND key = ?`
     ),
     eventsFloor: text("SELECT events_floor AS \"floor\" FROM burrow_runtimes WHERE runtime_id = ?"),
     events: text(

@@ -33,6 +33,8 @@ export interface Transactor {
   readonly dialect: Dialect
   /** Whose transaction the calling fiber is in. */
   readonly ambient: Effect.Effect<"none" | "mine" | "foreign">
+  /** Whether the `SqlClient` among these services is another than this one. */
+  readonly isForeign: (services: Context.Context<never>) => boolean
   /**
    * Runs `body` in a transaction, which the body's own use of the client joins; inside one of the same client it is a
    * savepoint, inside another client's a transaction of its own. A failure, a defect or an interruption of the body
@@ -148,6 +150,12 @@ const make = (own: Own): Transactor => {
     client: own.sql,
     dialect: home.dialect,
     ambient: Effect.map(around, ({ _tag }) => _tag),
+    isForeign: (services) => {
+      const found = Context.getOption(services, SqlClient.SqlClient)
+      // Its connection is known only to who waits for it. What gives it is shared by `sql`, `sql.safe` and
+      // `sql.withoutTransforms()`, and by nothing else.
+      return found._tag === "Some" && found.value.reserve !== own.sql.reserve
+    },
     transact: (operation, body) =>
       Effect.flatMap(around, (around) =>
         around._tag === "mine"

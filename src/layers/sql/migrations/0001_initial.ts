@@ -60,6 +60,7 @@ export const statements = (dialect: Dialect): ReadonlyArray<string> => {
   ready_at ${int},
   hold TEXT,
   recorded ${int} NOT NULL,
+  awaits TEXT,
   outcome TEXT,
   failure TEXT,
   updated_at ${int} NOT NULL,

@@ -94,6 +94,14 @@ const refusals = [
         ({ _tag }) => expectEqual<string>(_tag, "peer_handling_mode_invalid", "the reason")
       )
   ),
+  F.make(
+    "a terminal response does not ride along",
+    (driver) =>
+      Effect.flatMap(
+        F.rejected(driver, F.terminal("t", {}, "ride_along")),
+        ({ _tag }) => expectEqual<string>(_tag, "peer_handling_mode_invalid", "the reason")
+      )
+  ),
   F.make("a terminal response names the request that it answers", (driver) =>
     Effect.flatMap(
       F.rejected(driver, {
@@ -256,6 +264,7 @@ const head = [
           hold: null,
           deliverAt: null,
           recorded: false,
+          awaits: [],
           outcome: null,
           failure: null,
           updatedAt: 1_000

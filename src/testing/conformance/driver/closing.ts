@@ -135,7 +135,7 @@ const ends = [
       Effect.gen(function*() {
         const { runId } = yield* F.running(driver)
         yield* driver.fail({ runId, failure: F.failure })
-        const late = [
+        const late: ReadonlyArray<ReturnType<Service["onRunEvent"]>> = [
           driver.fail({ runId, failure: F.failure }),
           driver.cancel({ runId, reason: "late" }),
           driver.settle({ runId }),

@@ -163,7 +163,7 @@ const queues = [
         yield* F.acceptAll(driver, mixed.slice(0, 3))
         yield* driver.takeSignal
         const report = yield* driver.retire
-        yield* expectEqual(report, { inputsAbandoned: 0, inputsPendingDrain: 3 }, "the report")
+        yield* expectEqual(report, { inputsAbandoned: 0, inputsPendingDrain: 3, inputsRiding: 0 }, "the report")
         yield* expectEqual(yield* driver.takeSignal, "wake_loop", "the signal")
         yield* expectEqual(yield* F.drain(driver), [["c"], ["a"], ["b"]], "the batches")
         yield* expectEqual(yield* driver.state, "retired", "the state when it is drained")

@@ -116,6 +116,9 @@ export const external = (eventType: string, options: HeaderOptions = {}, handlin
 /** What is handed to a run at its next checkpoint. */
 export const steer = (text: string, options: HeaderOptions = {}): Input.Draft => external(text, options, "steer")
 
+/** What goes with others, and begins no run. */
+export const rider = (text: string, options: HeaderOptions = {}): Input.Draft => external(text, options, "ride_along")
+
 export const continuation = (
   reason: string,
   options: HeaderOptions = {},

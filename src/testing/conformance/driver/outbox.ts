@@ -9,31 +9,12 @@ import type { IdempotencyKey, RuntimeId } from "../../../schema/Ids.js"
 import * as Input from "../../../schema/Input.js"
 import * as Session from "../../../schema/Session.js"
 import type { BoundaryOptions, Drivers, Outgoing, Service } from "../../../services/Driver.js"
-import type { StoredDeposit } from "../../../services/RuntimeStore.js"
 import { check, expectEqual, expectFailure } from "../../Conformance.js"
+import { inputOf, waitingFor } from "./deposits.js"
 import * as F from "./fixtures.js"
 
 type Kind = "checkpoint" | "note" | "complete"
 const kinds: ReadonlyArray<Kind> = ["checkpoint", "note", "complete"]
-
-/** What waits for a runtime, in order; other cases may have left something for others. */
-const waitingFor = (drivers: Context.Tag.Service<Drivers>, runtimeId: string) =>
-  Effect.gen(function*() {
-    const found: Array<StoredDeposit> = []
-    let after = 0
-    while (true) {
-      const page = yield* drivers.store.loadDeposits({ after, limit: 100 })
-      if (page.length === 0) return found
-      after = page[page.length - 1]!.no
-      found.push(...page.filter((deposit) => deposit.runtimeId === runtimeId))
-    }
-  })
-
-const inputOf = ({ body }: StoredDeposit) =>
-  Effect.flatMap(
-    body,
-    (stored) => stored._tag === "inline" ? Effect.succeed(stored.input) : Effect.fail(new Error("the body is a blob"))
-  )
 
 const texts = (drivers: Context.Tag.Service<Drivers>, runtimeId: string) =>
   Effect.flatMap(

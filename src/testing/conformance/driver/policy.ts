@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import type * as Input from "../../../schema/Input.js"
 import type { PolicyDecision, WakeSignal } from "../../../schema/Policy.js"
+import type { HandlingMode } from "../../../schema/Turn.js"
 import type { Service } from "../../../services/Driver.js"
 import { check, expectEqual } from "../../Conformance.js"
 import * as F from "./fixtures.js"
@@ -22,6 +23,7 @@ const quiet: Cell = { ...queue, wake: "none" }
 const pressing: Cell = { ...queue, wake: "interrupt_yielding" }
 const steer: Cell = { ...queue, apply: "stage_run_boundary", route: "steer" }
 const steering: Cell = { ...steer, wake: "interrupt_yielding" }
+const riding: Cell = { ...steer, apply: "ride_along", wake: "none" }
 const unseen = (cell: Cell): Cell => ({ ...cell, recordTranscript: false })
 const ignored: Cell = {
   apply: "ignore",
@@ -76,7 +78,7 @@ const rows: ReadonlyArray<Row> = [
   { what: "an operation", draft: F.operation("x"), idle: [ignored, "none"], running: [ignored, "none"] }
 ]
 
-type Handled = readonly [what: string, draft: (mode: "queue" | "steer") => Input.Draft, record: (cell: Cell) => Cell]
+type Handled = readonly [what: string, draft: (mode: HandlingMode) => Input.Draft, record: (cell: Cell) => Cell]
 
 const handled: ReadonlyArray<Handled> = [
   ["a prompt", (mode) => F.prompt("x", {}, mode), (cell) => cell],
@@ -99,6 +101,12 @@ const byMode = handled.flatMap(([what, draft, record]): ReadonlyArray<Row> => [
     draft: draft("steer"),
     idle: [record(steer), "request_immediate_processing"],
     running: [record(steering), "request_immediate_processing"]
+  },
+  {
+    what: `${what} to ride along`,
+    draft: draft("ride_along"),
+    idle: [record(riding), "none"],
+    running: [record(riding), "none"]
   }
 ])
 
@@ -278,6 +286,13 @@ const silent = [
       yield* driver.setSilentIntents(["quiet"])
       yield* F.acceptAll(driver, [F.request("q", "quiet"), F.message("m")])
       yield* F.stageOf(driver, ["q", "m"])
+    })),
+  F.make("a silent request that is to ride along begins no run", (driver) =>
+    Effect.gen(function*() {
+      yield* driver.setSilentIntents(["quiet"])
+      const { state } = yield* F.accept(driver, F.request("q", "quiet", {}, "ride_along"))
+      yield* expectEqual<Cell["apply"]>(state.policy.apply, "ride_along", "how it is applied")
+      yield* F.nothing(driver)
     })),
   F.make("a silent request to steer is not handed to an open run", (driver) =>
     Effect.gen(function*() {

@@ -289,6 +289,27 @@ const notes: ReadonlyArray<StoreCase> = [
     })),
 
   make(
+    "a note is found by its scope and key, alone, and nothing is found by others",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        const [other, ...names] = awkwardNames.filter((name) => name.length < 100)
+        yield* writeNotes(
+          bench,
+          owner,
+          names.flatMap((scope) => names.map((key) => [scope, key, `${scope}|${key}`] as const))
+        )
+        for (const key of names) {
+          const scope = names[0]!
+          const found = yield* bench.store.loadNotes(owner.runtimeId, scope, key)
+          yield* expectEqual(found, [{ scope, key, value: `${scope}|${key}` }])
+          yield* expectEqual(yield* bench.store.loadNotes(owner.runtimeId, other!, key), [])
+          yield* expectEqual(yield* bench.store.loadNotes(owner.runtimeId, key, other!), [])
+        }
+      })
+  ),
+
+  make(
     "I7: a note is written once, for ever: a second one of its scope and key is refused as NoteConflict",
     (bench) =>
       Effect.gen(function*() {

@@ -134,7 +134,7 @@ export const commit = ({ store }: Bench, owner: Owner, parts: Parts) =>
 /** 14 November 2023. */
 export const NOW = 1_700_000_000_000
 
-const policy: InputHead["policy"] = {
+export const policy: InputHead["policy"] = {
   version: 1,
   reason: "prompt",
   apply: "stage_run_start",
@@ -186,6 +186,7 @@ export const newInput = (
       hold: null,
       deliverAt: null,
       recorded: false,
+      awaits: [],
       outcome: null,
       failure: null,
       updatedAt: NOW,
@@ -304,7 +305,8 @@ export const boundaryOf = (
       replacement: null,
       snapshot: delta?.snapshot,
       result: result ?? null,
-      notes: notes.map((note) => JSON.stringify(note))
+      notes: notes.map((note) => JSON.stringify(note)),
+      awaits: []
     }),
     at: NOW,
     lifecycle: Commit.lifecycle(lifecycleOf(owner, options.record), opened.run),

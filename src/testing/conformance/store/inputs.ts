@@ -159,6 +159,8 @@ const everyHead = (bench: Bench) =>
         failure: { tag: "Boom", message: awkwardText }
       },
       { phase: "staged", attempt: 1, stagings: 1, batch, run: runId, receipt: { runId, sequence: 2 }, recorded: true },
+      { phase: "staged", batch, awaits: awkwardNames.map((operationId, i) => ({ operationId, until: NOW + i })) },
+      { phase: "held", hold: "question", batch, awaits: [{ operationId: awkwardText, until: null }] },
       ...holds.map((hold, i) => ({ phase: "held", hold, readyAt: i === 0 ? null : NOW + i, batch }) as const),
       ...outcomes.map((outcome) => ({ phase: outcome._tag, outcome, run: runId }))
     ]
@@ -313,16 +315,19 @@ const keys: ReadonlyArray<StoreCase> = [
 ]
 
 const moves: ReadonlyArray<StoreCase> = [
-  make("I8: every phase, hold and outcome of a head comes back as it was written", (bench) =>
-    Effect.gen(function*() {
-      const owner = yield* own(bench)
-      for (const changes of yield* everyHead(bench)) {
-        const { head } = yield* accept(bench, owner)
-        const record = moved(head, changes)
-        yield* bench.store.persistInputState(owner.runtimeId, owner.stamp(), record)
-        yield* expectEqual(yield* loadHead(bench, owner.runtimeId, head.id), record.head)
-      }
-    })),
+  make(
+    "I8: every phase, hold, outcome and awaited operation of a head comes back as it was written",
+    (bench) =>
+      Effect.gen(function*() {
+        const owner = yield* own(bench)
+        for (const changes of yield* everyHead(bench)) {
+          const { head } = yield* accept(bench, owner)
+          const record = moved(head, changes)
+          yield* bench.store.persistInputState(owner.runtimeId, owner.stamp(), record)
+          yield* expectEqual(yield* loadHead(bench, owner.runtimeId, head.id), record.head)
+        }
+      })
+  ),
 
   make("an input may be stored in any phase from the start", (bench) =>
     Effect.gen(function*() {

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Commit from "../../../core/Commit.js"
-import type { RuntimeId } from "../../../schema/Ids.js"
+import type { BatchId, RuntimeId } from "../../../schema/Ids.js"
 import type { InputHead, TerminalOutcome } from "../../../schema/InputState.js"
 import type { LifecycleRecord, RuntimeState } from "../../../schema/Runtime.js"
 import { check, expectEqual } from "../../Conformance.js"
@@ -29,6 +29,7 @@ import {
   openRun,
   own,
   type Owner,
+  policy,
   type StoreCase
 } from "./fixtures.js"
 
@@ -185,6 +186,7 @@ type Pending = {
 }
 
 const held = (readyAt: number | null): Partial<InputHead> => ({ phase: "held", hold: "question", readyAt })
+const riding: Partial<InputHead> = { lane: "steer", policy: { ...policy, apply: "ride_along", route: "steer" } }
 
 const pending: ReadonlyArray<Pending> = [
   { what: "a queued input is ready at once", heads: [{}], readyAt: 0 },
@@ -196,7 +198,18 @@ const pending: ReadonlyArray<Pending> = [
   },
   { what: "a held input with a deadline is ready then", heads: [held(null), held(NOW + 3)], readyAt: NOW + 3 },
   { what: "held inputs without a deadline wait for somebody", heads: [held(null), held(null)], readyAt: null },
-  { what: "one that is ready at once comes before all times", heads: [{ readyAt: NOW + 9 }, {}, held(1)], readyAt: 0 }
+  { what: "one that is ready at once comes before all times", heads: [{ readyAt: NOW + 9 }, {}, held(1)], readyAt: 0 },
+  {
+    what: "inputs that ride along wait for others, whatever their times",
+    heads: [riding, { ...riding, readyAt: NOW + 5 }, { ...held(NOW + 3), ...riding }],
+    readyAt: null
+  },
+  {
+    what: "one that rides along with an interrupted batch is ready with it",
+    heads: [{ ...riding, batch: "batch" as BatchId, readyAt: NOW + 5 }],
+    readyAt: NOW + 5
+  },
+  { what: "one that rides along makes no other wait", heads: [riding, { readyAt: NOW + 5 }], readyAt: NOW + 5 }
 ]
 
 const pendingOf = ({ store }: Bench, { runtimeId }: Owner) =>

@@ -263,7 +263,13 @@ const recoveries: ReadonlyArray<StoreCase> = [
         const ended = yield* accept(bench, owner, { head: { sequence: 2 } })
         const early = yield* accept(bench, owner, { head: { sequence: 3 } })
         const held = yield* accept(bench, owner, {
-          head: { sequence: 4, phase: "held", hold: "question", readyAt: null }
+          head: {
+            sequence: 4,
+            phase: "held",
+            hold: "question",
+            readyAt: null,
+            awaits: [{ operationId: "op", until: 7 }]
+          }
         })
         const numbered = ownerOf(runtimeId, owner.token, 20)
         yield* commit(bench, numbered, ending(ended.head, consumedAtOnce))
