@@ -1,6 +1,7 @@
 /**
  * @since 0.1.0
  */
+export * as AgentError from "./schema/AgentError.js"
 export * as AwaitError from "./schema/AwaitError.js"
 export * as Blob from "./schema/Blob.js"
 export * as BlobError from "./schema/BlobError.js"
@@ -24,6 +25,8 @@ export * as Session from "./schema/Session.js"
 export * as StoreError from "./schema/StoreError.js"
 export * as Turn from "./schema/Turn.js"
 
+export * as Agent from "./services/Agent.js"
+export * as Agents from "./services/Agents.js"
 export * as BlobStore from "./services/BlobStore.js"
 export * as ControlPlane from "./services/ControlPlane.js"
 export * as Digest from "./services/Digest.js"
@@ -38,6 +41,7 @@ export * as RuntimeStore from "./services/RuntimeStore.js"
 export * as RuntimeStoreEncoded from "./services/RuntimeStoreEncoded.js"
 export * as RuntimeStoreFromEncoded from "./services/RuntimeStoreFromEncoded.js"
 
+export * as AgentsLive from "./layers/AgentsLive.js"
 export * as BlobStoreFileSystem from "./layers/BlobStoreFileSystem.js"
 export * as BlobStoreMemory from "./layers/BlobStoreMemory.js"
 export * as Burrow from "./layers/Burrow.js"

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Layer from "effect/Layer"
+import type { Agents } from "../services/Agents.js"
 import type { BlobStore } from "../services/BlobStore.js"
 import type { ControlPlane } from "../services/ControlPlane.js"
 import type { Digest } from "../services/Digest.js"
@@ -12,6 +13,7 @@ import type { IdGenerator } from "../services/IdGenerator.js"
 import type { Inbox } from "../services/Inbox.js"
 import type { Observer } from "../services/Observer.js"
 import type { RuntimeStore } from "../services/RuntimeStore.js"
+import * as AgentsLive from "./AgentsLive.js"
 import * as BlobStoreMemory from "./BlobStoreMemory.js"
 import * as ControlPlaneLive from "./ControlPlaneLive.js"
 import * as DigestPure from "./DigestPure.js"
@@ -28,8 +30,9 @@ import * as RuntimeStoreMemory from "./RuntimeStoreMemory.js"
  */
 export const layerMemoryWith = (
   options: DriverPersistent.Options
-): Layer.Layer<ControlPlane | Observer | Inbox | Drivers | RuntimeStore | BlobStore | Digest | IdGenerator> =>
-  Layer.merge(ControlPlaneLive.layer, InboxLive.layerWith(options)).pipe(
+): Layer.Layer<Agents | ControlPlane | Observer | Inbox | Drivers | RuntimeStore | BlobStore | Digest | IdGenerator> =>
+  Layer.merge(AgentsLive.layer, InboxLive.layerWith(options)).pipe(
+    Layer.provideMerge(ControlPlaneLive.layer),
     Layer.provideMerge(DriverPersistent.layerWith(options)),
     Layer.provideMerge(Layer.merge(RuntimeStoreMemory.layer, BlobStoreMemory.layer)),
     Layer.provideMerge(Layer.merge(DigestPure.layer, IdGeneratorUuid.layer))
@@ -54,5 +57,5 @@ export const layerMemoryWith = (
  * @category layers
  */
 export const layerMemory: Layer.Layer<
-  ControlPlane | Observer | Inbox | Drivers | RuntimeStore | BlobStore | Digest | IdGenerator
+  Agents | ControlPlane | Observer | Inbox | Drivers | RuntimeStore | BlobStore | Digest | IdGenerator
 > = layerMemoryWith({})

@@ -8,6 +8,7 @@ import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Layer from "effect/Layer"
 import type { Limits } from "../schema/Limits.js"
 import type { SchemaFromTheFuture, StoreOpenFailed, StoreOwned } from "../schema/StoreError.js"
+import type { Agents } from "../services/Agents.js"
 import type { BlobStore } from "../services/BlobStore.js"
 import type { ControlPlane } from "../services/ControlPlane.js"
 import type { Digest } from "../services/Digest.js"
@@ -16,6 +17,7 @@ import type { IdGenerator } from "../services/IdGenerator.js"
 import type { Inbox } from "../services/Inbox.js"
 import type { Observer } from "../services/Observer.js"
 import type { RuntimeStore } from "../services/RuntimeStore.js"
+import * as AgentsLive from "./AgentsLive.js"
 import * as BlobStoreSql from "./BlobStoreSql.js"
 import * as ControlPlaneLive from "./ControlPlaneLive.js"
 import * as DigestNode from "./DigestNode.js"
@@ -34,6 +36,16 @@ import * as RuntimeStoreSqlite from "./RuntimeStoreSqlite.js"
 export interface Options extends RuntimeStoreSqlite.Options, DriverPersistent.Options {}
 
 /**
+ * How the store over an application's client, and the drivers over it, behave.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientOptions
+  extends Omit<RuntimeStoreSqlite.Options, "filename" | "busyTimeoutMillis">, DriverPersistent.Options
+{}
+
+/**
  * The file, and the limits of inputs that are handed over, which should be those of the owner.
  *
  * @since 0.1.0
@@ -42,6 +54,14 @@ export interface Options extends RuntimeStoreSqlite.Options, DriverPersistent.Op
 export interface GuestOptions extends RuntimeStoreSqlite.GuestOptions {
   readonly limits?: Partial<Limits>
 }
+
+/** All that stands on the store and its client. */
+const overStore = (options: DriverPersistent.Options) =>
+  Layer.merge(AgentsLive.layer, InboxLive.layerWith(options)).pipe(
+    Layer.provideMerge(ControlPlaneLive.layer),
+    Layer.provideMerge(DriverPersistent.layerWith(options)),
+    Layer.provideMerge(BlobStoreSql.layer())
+  )
 
 /**
  * The embedded default. The process owns the file for as long as the layer lives.
@@ -65,6 +85,7 @@ export interface GuestOptions extends RuntimeStoreSqlite.GuestOptions {
 export const layer = (
   options: Options
 ): Layer.Layer<
+  | Agents
   | ControlPlane
   | Observer
   | Inbox
@@ -77,10 +98,56 @@ export const layer = (
   | SqliteClient,
   StoreOpenFailed | StoreOwned | SchemaFromTheFuture
 > =>
-  Layer.merge(ControlPlaneLive.layer, InboxLive.layerWith(options)).pipe(
-    Layer.provideMerge(DriverPersistent.layerWith(options)),
-    Layer.provideMerge(BlobStoreSql.layer()),
+  overStore(options).pipe(
     Layer.provideMerge(RuntimeStoreSqlite.layer(options)),
+    Layer.provideMerge(Layer.merge(DigestNode.layer, IdGeneratorUuid.layer))
+  )
+
+/**
+ * The same over a client of the application's own: its tables and Burrow's are in one file, and what it writes through
+ * that client in an `alongside`, or hands over (`Inbox`) within a transaction of it, is one commit. The client is in WAL
+ * mode, and is made to sync its commits; it outlives the layer. No lock is taken: keep other processes from writing the
+ * file as an owner.
+ *
+ * @example
+ * ```ts
+ * import { SqliteClient } from "@effect/sql-sqlite-node"
+ * import * as SqlClient from "@effect/sql/SqlClient"
+ * import { ControlPlane, type Executor, Input } from "effect-burrow"
+ * import { BurrowSqlite } from "effect-burrow/sqlite"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ *
+ * const pay: Executor.Executor<never, never, unknown, SqlClient.SqlClient> = {
+ *   apply: (run) =>
+ *     Effect.succeed({
+ *       alongside: Effect.flatMap(SqlClient.SqlClient, (sql) =>
+ *         sql`INSERT INTO payments (run, cents) VALUES (${run.idempotencyKey}, 995)`)
+ *     })
+ * }
+ *
+ * const program = Effect.gen(function*() {
+ *   const plane = yield* ControlPlane.ControlPlane
+ *   yield* plane.register("till", pay)
+ *   return yield* plane.submit("till/ana", Input.prompt("Pay the invoice", { idempotencyKey: "invoice 7" }))
+ * }).pipe(
+ *   Effect.scoped,
+ *   Effect.provide(Layer.provideMerge(BurrowSqlite.layerFromClient(), SqliteClient.layer({ filename: "app.db" })))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerFromClient = (
+  options: ClientOptions = {}
+): Layer.Layer<
+  Agents | ControlPlane | Observer | Inbox | Drivers | RuntimeStore | BlobStore | Digest | IdGenerator,
+  StoreOpenFailed | SchemaFromTheFuture,
+  SqlClient.SqlClient
+> =>
+  overStore(options).pipe(
+    Layer.provideMerge(RuntimeStoreSqlite.layerFromClient(options)),
     Layer.provideMerge(Layer.merge(DigestNode.layer, IdGeneratorUuid.layer))
   )
 
