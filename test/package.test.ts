@@ -40,11 +40,13 @@ describe("the package", () => {
     )
   })
 
-  it("it exports the root, ./sqlite, ./testing and ./package.json", () => {
+  it("it exports the root, ./sqlite, ./testing and ./package.json, and names for declarations", () => {
     assert.deepStrictEqual(packageJson.exports, {
       ".": { types: "./dist/index.d.ts", default: "./dist/index.js" },
       "./sqlite": { types: "./dist/sqlite.d.ts", default: "./dist/sqlite.js" },
       "./testing": { types: "./dist/testing.d.ts", default: "./dist/testing.js" },
+      // No code: without it the compiler could not name what a program's exports are inferred to be (TS2742).
+      "./types/*": { types: "./dist/*.d.ts" },
       "./package.json": "./package.json"
     })
   })
@@ -55,5 +57,6 @@ describe("the package", () => {
     for (const path of ["index", "index.js", "dist/index.js", "src/index.ts", "core", "schema/Input", "layers/sql"]) {
       assert.throws(() => resolve(`effect-burrow/${path}`), /is not defined by "exports"/)
     }
+    assert.throws(() => resolve("effect-burrow/types/schema/Input"), /is not defined by "exports"/)
   })
 })

@@ -148,7 +148,9 @@ const holdBatch = (step: Step, batch: ReadonlyArray<InputHead>, command: HoldCom
       requeue(step, uncharged(head), { batch: null })
       continue
     }
-    step.move(uncharged(failure === undefined ? head : { ...head, failure }), "hold", {
+    // That its run before was lost is still to be decided about, by whoever can read it.
+    const kept = failure === undefined || isLost(head.failure) ? head : { ...head, failure }
+    step.move(uncharged(kept), "hold", {
       ...receipt,
       ...(apart !== undefined && { batch: null }),
       run: null,

@@ -13,6 +13,7 @@ import { Cancelled } from "../schema/AwaitError.js"
 import { InvalidInput } from "../schema/DriverError.js"
 import { isReservedKey, type RuntimeId } from "../schema/Ids.js"
 import type { AcceptOutcome } from "../schema/Report.js"
+import { IdempotencyConflict } from "../schema/StoreError.js"
 import { type Accepted, Agents, operationOf, type Service } from "../services/Agents.js"
 import { ControlPlane } from "../services/ControlPlane.js"
 import { Drivers } from "../services/Driver.js"
@@ -63,7 +64,12 @@ const answer = (plane: Plane, drivers: DriversHere): Service["answer"] => (runti
       Effect.catchTag("IdempotencyConflict", (conflict) =>
         Effect.flatMap(
           Effect.mapError(operationEnd(drivers, runtimeId, operationId), sendError),
-          (end) => Effect.fail(Option.exists(end, ({ _tag }) => _tag === "cancelled") ? unknown() : conflict)
+          (end) =>
+            Effect.fail(
+              Option.exists(end, ({ _tag }) => _tag === "cancelled")
+                ? unknown()
+                : new IdempotencyConflict({ runtimeId, key, inputId: conflict.inputId })
+            )
         ))
     )
     return yield* accepted(runtimeId)(outcome)
@@ -110,12 +116,18 @@ const cancel = (plane: Plane): Service["cancel"] => (runtimeId, { inputId, reaso
       Effect.mapError(unavailable),
       Effect.asVoid
     )
-  const endHeld = Effect.flatMap(
+  const held = Effect.map(
     Effect.mapError(activeHeads(plane, runtimeId), unavailable),
-    (heads) => Effect.forEach(heads.filter(({ hold }) => hold === "question"), ({ id }) => end(id), { discard: true })
+    (heads) => heads.filter(({ hold }) => hold === "question").map(({ id }) => id)
   )
-  // In this order: a run that begins to wait for an answer meanwhile is found among what is held.
-  return inputId === undefined ? Effect.zipRight(end(), endHeld) : end(inputId)
+  const endAll = (ids: ReadonlyArray<string>) => Effect.forEach(ids, (id) => end(id), { discard: true })
+  if (inputId !== undefined) return end(inputId)
+  // Looked for on both sides of the open run: an answer may come meanwhile, and a run begin to wait for one.
+  return Effect.flatMap(held, (before) =>
+    end().pipe(
+      Effect.zipRight(endAll(before)),
+      Effect.zipRight(Effect.flatMap(held, endAll))
+    ))
 }
 
 const messages = (plane: Plane): Service["messages"] => (runtimeId, { after = 0, limit = MESSAGES }) => {

@@ -11,9 +11,9 @@ import type { Handle } from "./agent/Handle.js"
 import { cron, type CronOptions, host, type HostError, type HostOptions } from "./agent/host.js"
 import { handle } from "./agent/outside.js"
 import type { Delta, Output, Provided, Run } from "./agent/Run.js"
-import type { Definition, MessageOf, ResultOf, Shape, ShapeOf, Spec, StateOf, WithInitial } from "./agent/Spec.js"
+import type { Any, Definition, MessageOf, ResultOf, Shape, ShapeOf, Spec, StateOf, WithInitial } from "./agent/Spec.js"
 import type { ControlPlane } from "./ControlPlane.js"
-import type { DeltaError } from "./Executor.js"
+import type { DeltaError, Outbox } from "./Executor.js"
 
 export type { Asked, Handle, SendOptions, Watched } from "./agent/Handle.js"
 export type { CronOptions, HostError, HostOptions } from "./agent/host.js"
@@ -21,6 +21,7 @@ export type { AskOptions, Delta, Output, Provided, Run } from "./agent/Run.js"
 export type {
   AgentHasNo,
   AnswerOf,
+  Any,
   AnyInput,
   AskOf,
   Definition,
@@ -64,7 +65,7 @@ export interface Agent<out Name extends string, in out T extends Shape> extends 
   toLayer<E, R, AE = never, AR = never, OR = never>(
     execute: Execute<T, E, R, AE, AR>,
     options?: HostOptions<T, E | AE | DeltaError, OR>
-  ): Layer.Layer<never, HostError, ControlPlane | Exclude<R | AR | OR, Provided>>
+  ): Layer.Layer<never, HostError, ControlPlane | Exclude<R | OR, Provided> | Exclude<AR, Provided | Outbox>>
   /** A recurring prompt, for as long as the layer lives. */
   cron(options: CronOptions): Layer.Layer<never, InvalidInput | StoreUnavailable, ControlPlane>
 }
@@ -82,14 +83,6 @@ export type Execute<T extends Shape, E, R, AE = never, AR = never> = (
   E,
   R
 >
-
-/**
- * Any agent.
- *
- * @since 0.1.0
- * @category models
- */
-export type Any = Definition<string, any>
 
 /**
  * The run of an agent: `Agent.RunOf<typeof Cook>`.

@@ -58,6 +58,7 @@ export const scopeOf = (question: string): string => `question/${question}`
 
 /**
  * What happens to a conversation. Cursors grow, and any of them can be gone on behind. Times are epoch milliseconds.
+ * `Done` comes behind the messages of its boundary: who reads until then has the answer.
  *
  * @since 0.1.0
  * @category models

@@ -10,6 +10,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import type { WouldDeadlock } from "../schema/AwaitError.js"
 import type { BlobError } from "../schema/BlobError.js"
 import type { InputTooLarge, InvalidInput } from "../schema/DriverError.js"
 import type { InputId, RunId, RuntimeId } from "../schema/Ids.js"
@@ -199,6 +200,14 @@ export interface Run extends RunInfo {
     operationId: string,
     options?: { readonly until?: number; readonly delta?: Effect.Effect<Delta<E, R>> }
   ) => Effect.Effect<OperationEnd, DeltaError | E | RecordCorrupt | SchemaFromTheFuture, Exclude<R, Outbox>>
+  /**
+   * What waits for another runtime, and does something before. Fails at once, and does nothing, when that runtime waits
+   * for this run; while it goes on, who would wait the other way round is refused.
+   */
+  readonly dependingOn: <A, E, R>(
+    runtimeId: RuntimeId | string,
+    effect: Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | WouldDeadlock, R>
   /** Ends the attempt as failed, from outside: as if the executor had failed with the error, and nobody caught it. */
   readonly refuse: (error: DeltaError) => Effect.Effect<never>
   /**

@@ -55,7 +55,7 @@ const over = (disk: Lives.Disk, options: Options): Effect.Effect<
       now: lives.crash,
       afterCommit: (boundaries) =>
         Number.isSafeInteger(boundaries) && boundaries >= 1
-          ? Effect.sync(() => lives.fuse.arm(boundaries))
+          ? lives.arm(boundaries)
           : Effect.dieMessage(`a run has no boundary number ${boundaries}: it must be a whole number, at least 1`)
     })
   })

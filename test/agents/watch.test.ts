@@ -10,7 +10,7 @@ import * as Session from "../../src/schema/Session.js"
 import type { Service, Watched } from "../../src/services/Agents.js"
 import type { Executor } from "../../src/services/Executor.js"
 import * as F from "../../src/testing/conformance/driver/fixtures.js"
-import { accepted, headOf, type Process, settle, testEach, untilTrue } from "../engine/support.js"
+import { accepted, eventsOf, headOf, type Process, settle, testEach, untilTrue } from "../engine/support.js"
 import { agentsOf, asking, toldUntil, waiting } from "./support.js"
 
 type Committed = Exclude<Watched, { readonly _tag: "Progress" }>
@@ -29,6 +29,17 @@ const ascend = (seen: ReadonlyArray<Watched>) => {
 }
 
 const { assistant, user } = Session
+const isDone = (seen: Watched) => seen._tag === "Done"
+
+/** What was told of: places of messages, and results. */
+const outline = (seen: ReadonlyArray<Watched>) =>
+  seen.flatMap((one) =>
+    one._tag === "Message"
+      ? [one.index]
+      : one._tag === "Done"
+      ? [Option.getOrElse(one.result, () => "none")]
+      : []
+  )
 const approval = (key: string) => ({ question: "approval", key })
 
 /** A life in which everything happens that is told, and some of what is not: and what should be told of it, in order. */
@@ -73,8 +84,8 @@ const life = (process: Process, agents: Service) =>
     run = yield* stage
     yield* driver.complete({ ...run, delta: { append: [assistant("three")] }, result: { paid: true } })
     told.push(
-      { _tag: "Done", inputIds: [first], result: Option.some({ paid: true }) },
-      { _tag: "Message", index: 4, message: assistant("three") }
+      { _tag: "Message", index: 4, message: assistant("three") },
+      { _tag: "Done", inputIds: [first], result: Option.some({ paid: true }) }
     )
     // The steer was given back with the run that it was handed to. It has a run of its own, without a result.
     run = yield* stage
@@ -188,7 +199,6 @@ describe("watch", () => {
             })
         }
         yield* process.plane.register("a", talking)
-        const isDone = (seen: Watched) => seen._tag === "Message" && seen.message === "done"
         const watcher = yield* Effect.fork(toldUntil(agents, "a/x", isDone))
         yield* settle
         const { inputId } = yield* agents.send("a/x", Input.prompt("go"))
@@ -201,16 +211,175 @@ describe("watch", () => {
           "Message",
           "Message",
           "Progress",
-          "Done",
-          "Message"
+          "Message",
+          "Done"
         ])
         assert.deepStrictEqual(seen.filter(({ _tag }) => _tag === "Progress"), [
           { _tag: "Progress", runId, value: { percent: 10 } },
           { _tag: "Progress", runId, value: { percent: 90 } }
         ])
-        assert.deepInclude(seen[6], { _tag: "Done", inputIds: [inputId], result: Option.none() })
+        assert.deepInclude(seen[7], { _tag: "Done", inputIds: [inputId], result: Option.none() })
         // Who comes later has missed it.
         assert.deepStrictEqual(yield* toldUntil(agents, "a/x", isDone), committed(seen))
+      })
+  )
+
+  testEach(
+    "tells that a run is done behind its last messages, and waits for nothing else to happen",
+    ({ open }) =>
+      Effect.gen(function*() {
+        const process = yield* open()
+        const agents = yield* agentsOf(process)
+        const driver = yield* process.drivers.get("a/x")
+        const watcher = yield* Effect.fork(toldUntil(agents, "a/x", isDone))
+        yield* settle
+        const { runId } = yield* F.running(driver)
+        const append = Array.from({ length: 130 }, (_, i) => assistant(`${i}`))
+        yield* driver.complete({ runId, delta: { append }, result: "result" })
+        const events = yield* eventsOf(process, "a/x")
+        assert.strictEqual(events.at(-1)?._tag, "run.boundary")
+        const seen = yield* Fiber.join(watcher)
+        assert.deepStrictEqual(outline(seen), [...Array.from({ length: 131 }, (_, i) => i), "result"])
+        assert.deepStrictEqual(seen.flatMap((one) => one._tag === "Message" ? [one.message] : []).slice(1), append)
+        ascend(seen)
+        // It has the next place behind the last message, which is all that the rest of this boundary is counted from.
+        const [before, done] = committed(seen).slice(-2)
+        const number = events.length
+        assert.deepStrictEqual([before?.cursor, done?.cursor], [number + 131 / 2 ** 20, number + 132 / 2 ** 20])
+        assert.deepStrictEqual(yield* toldUntil(agents, "a/x", isDone, { after: before!.cursor }), [done!])
+        assert.deepStrictEqual(yield* toldUntil(agents, "a/x", isDone, { after: number }), seen.slice(2))
+        const next = yield* Effect.fork(toldUntil(agents, "a/x", () => true, { after: done!.cursor }))
+        yield* settle
+        const inputId = yield* accepted(process.plane, "a/x", Input.prompt("next"))
+        assert.deepStrictEqual(yield* Fiber.join(next), [{ _tag: "Accepted", cursor: number + 1, inputId }])
+      })
+  )
+
+  testEach("tells at once that a run is done which had nothing to say", ({ open }) =>
+    Effect.gen(function*() {
+      const process = yield* open()
+      const agents = yield* agentsOf(process)
+      const driver = yield* process.drivers.get("a/x")
+      const watcher = yield* Effect.fork(toldUntil(agents, "a/x", isDone))
+      yield* settle
+      const { runId } = yield* F.running(driver)
+      yield* driver.checkpoint({ runId })
+      yield* driver.complete({ runId, result: "result" })
+      const seen = yield* Fiber.join(watcher)
+      assert.deepStrictEqual(outline(seen), [0, "result"])
+      assert.deepStrictEqual(yield* toldUntil(agents, "a/x", isDone), seen)
+      const { length } = yield* eventsOf(process, "a/x")
+      for (const after of [length - 1 + 2 ** -20, length]) {
+        assert.deepStrictEqual(yield* toldUntil(agents, "a/x", isDone, { after }), seen.slice(-1))
+      }
+    }))
+
+  testEach(
+    "tells progress between the messages of a run that is done, and that it is done behind them",
+    ({ open }) =>
+      Effect.gen(function*() {
+        const { drivers, plane } = yield* open()
+        const driver = yield* drivers.get("a/x")
+        const { runId } = yield* F.running(driver)
+        yield* driver.complete({ runId, delta: { append: [assistant("one")] }, result: "result" })
+        const progress = { _tag: "progress", runId, value: 1 } as const
+        const busy: Process["plane"]["watch"] = (...of) =>
+          Stream.mapConcat(plane.watch(...of), (seen) => [progress, seen, progress])
+        const agents = yield* agentsOf({ drivers, plane: { ...plane, watch: busy } })
+        const seen = yield* toldUntil(agents, "a/x", isDone)
+        assert.deepStrictEqual(seen.slice(-7).map(({ _tag }) => _tag), [
+          "Progress",
+          "Progress",
+          "Message",
+          "Progress",
+          "Progress",
+          "Message",
+          "Done"
+        ])
+      })
+  )
+
+  testEach(
+    "tells that runs are done whose messages are gone, in the same places",
+    ({ open }) =>
+      Effect.gen(function*() {
+        const process = yield* open()
+        const agents = yield* agentsOf(process)
+        const driver = yield* process.drivers.get("a/x")
+        const live: Array<Watched> = []
+        const watcher = yield* Effect.forkScoped(
+          Effect.ignore(Stream.runForEach(agents.watch("a/x", {}), (seen) => Effect.sync(() => live.push(seen))))
+        )
+        yield* settle
+        const run = (name: string) =>
+          Effect.gen(function*() {
+            const { runId } = yield* F.running(driver, name)
+            const append = [assistant(`${name} 1`), assistant(`${name} 2`)]
+            yield* driver.complete({ runId, delta: { append }, result: name })
+            yield* untilTrue(`${name} is told`, () => outline(live).includes(name))
+          })
+        const rewrite = (start: number, end: number) =>
+          driver.rewrite({ selection: { start, end }, reason: "redaction", replacement: [user("redacted")] })
+        const behind = (after: number) => toldUntil(agents, "a/x", (seen) => outline([seen])[0] === "e", { after })
+        const sameBehind = (late: ReadonlyArray<Watched>) =>
+          Effect.forEach(committed(live).slice(0, -1), ({ cursor }) =>
+            Effect.map(behind(cursor), (rest) =>
+              assert.deepStrictEqual(
+                rest,
+                committed(late).filter((seen) =>
+                  seen.cursor > cursor
+                ),
+                `behind ${cursor}`
+              )))
+
+        yield* run("a")
+        yield* run("b")
+        yield* run("c")
+        // The last message of the first, all of the second, and the first of the third.
+        yield* rewrite(2, 7)
+        yield* run("d")
+        yield* run("e")
+        assert.deepStrictEqual(outline(live), [
+          0,
+          1,
+          2,
+          "a",
+          3,
+          4,
+          5,
+          "b",
+          6,
+          7,
+          8,
+          "c",
+          2,
+          5,
+          6,
+          7,
+          "d",
+          8,
+          9,
+          10,
+          "e"
+        ])
+        ascend(live)
+        // What is still in its window would be told of to others.
+        yield* Fiber.interrupt(watcher)
+        const rewritten = yield* behind(0)
+        assert.deepStrictEqual(outline(rewritten), [0, 1, "a", "b", 7, 8, "c", 2, 5, 6, 7, "d", 8, 9, 10, "e"])
+        yield* sameBehind(rewritten)
+        // Of the last one nothing is left, and then nothing of any.
+        yield* rewrite(8, 11)
+        const shortened = yield* behind(0)
+        assert.deepStrictEqual(outline(shortened), [0, 1, "a", "b", 7, 8, "c", 2, 5, 6, 7, "d", "e"])
+        yield* sameBehind(shortened)
+        yield* driver.clearSession
+        const cleared = yield* behind(0)
+        assert.deepStrictEqual(outline(cleared), ["a", "b", "c", "d", "e"])
+        yield* sameBehind(cleared)
+        for (const late of [rewritten, shortened, cleared]) {
+          assert.deepStrictEqual(late.filter(isDone), live.filter(isDone))
+        }
       })
   )
 })

@@ -53,7 +53,9 @@ describe("a steer", () => {
         const { plane } = yield* open()
         const histories: Array<unknown> = []
         const texts = (messages: ReadonlyArray<Json>) =>
-          messages.map((said) => typeof said === "string" ? said : Message.text(Schema.decodeUnknownSync(Message)(said)))
+          messages.map((said) =>
+            typeof said === "string" ? said : Message.text(Schema.decodeUnknownSync(Message)(said))
+          )
         yield* plane.register("a", {
           ...(messageOf && { messageOf }),
           apply: (run) =>

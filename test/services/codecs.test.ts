@@ -29,6 +29,7 @@ const sample: InputHead = {
   readyAt: 5,
   hold: "operator",
   recorded: true,
+  awaits: [{ operationId: "op", until: 7 }],
   failure
 }
 
@@ -84,6 +85,7 @@ describe("codecs of input heads", () => {
     runId: (value) => value === null,
     hold: (value) => value === null,
     failure: (value) => value === null,
+    awaits: (value) => value === null,
     recorded: (value) => value === true
   }
   /** Columns whose field has another name. */

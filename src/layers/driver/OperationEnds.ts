@@ -21,7 +21,10 @@ export const find = (
     if (Option.isNone(stored)) return Option.none()
     const { body, head } = stored.value
     const input = yield* Intake.open(env, runtimeId, head.id, body)
-    return input._tag === "operation" && input.operationId === operationId && isEnd(input.event)
-      ? Option.some(input.event)
-      : Option.none()
+    return Option.some(
+      input._tag === "operation" && input.operationId === operationId && isEnd(input.event)
+        ? input.event
+        // Its key is taken, for ever: who waits for it would wait in vain.
+        : { _tag: "failed", error: `the key of its end is that of input ${head.id}` }
+    )
   })

@@ -272,6 +272,7 @@ export class Engine {
           alone: () => this.solo.take(runtimeId),
           onBoundary: () => hosted.gate.widen(),
           onWait: this.leaveSolo(runtimeId, driver),
+          waits: this.waits,
           began: (run) => {
             loop.run = run
             if (hosted.isClosing) run.end({ _tag: "givenBack" })

@@ -152,7 +152,8 @@ const textOf = (error: unknown): Failure => {
     : Predicate.hasProperty(error, "message") && typeof error.message === "string"
     ? error.message
     : Inspectable.toStringUnknown(error, 0)
-  return { tag, message }
+  // An error without fields has nothing but its tag to say.
+  return { tag, message: /^\{\s*\}$/.test(message) ? "" : message }
 }
 
 /** What an executor's exit says, when it is not what it was asked for. */

@@ -74,6 +74,11 @@ export class Operations {
     this.first = fiber
   }
 
+  /** It was committed, whatever became of who asked for it. What was named before keeps its deadline. */
+  hasNamed({ operationId, until }: Awaited): void {
+    if (!this.named.has(operationId)) this.named.set(operationId, until)
+  }
+
   /** Something was committed that may have ended one. */
   wake(): void {
     for (const { wake } of this.waiting) wake()
@@ -95,8 +100,7 @@ export class Operations {
       yield* this.naming.withPermits(1)(Effect.suspend(() =>
         this.named.has(operationId)
           ? Effect.void
-          : Effect.flatMap(delta, (delta) =>
-            Effect.map(name(delta, awaited), () => this.named.set(operationId, awaited.until)))
+          : Effect.flatMap(delta, (delta) => name(delta, awaited))
       ))
       return yield* this.ended(operationId, this.named.get(operationId) ?? null)
     })
@@ -134,7 +138,8 @@ export class Operations {
       // Neither of these is waited for by anybody, so they do not keep the run.
       if (until !== null) yield* Effect.forkScoped(Effect.zipRight(sleepUntil(until), Effect.sync(waiting.wake)))
       yield* Effect.forkScoped(this.stillness.watch(this.parkWhenStill(waiting)))
-      yield* this.stillness.whileWaiting(Deferred.await(woken))
+      // Also in a region that is not: a run that is over would be waited for for ever.
+      yield* Effect.interruptible(this.stillness.whileWaiting(Deferred.await(woken)))
       return Option.none<OperationEnd>()
     }))
     return Effect.flatMap(
@@ -184,7 +189,9 @@ export class Operations {
   }
 
   private changed(): void {
-    for (const { changed } of this.waiting) changed()
+    // The first looks for all.
+    const [first] = this.waiting
+    first?.changed()
   }
 
   private park(): void {

@@ -34,6 +34,7 @@ import * as Backoff from "./Backoff.js"
 import type { Gate } from "./Gate.js"
 import { Operations } from "./Operations.js"
 import type { ProgressHub } from "./Progress.js"
+import type { Waits } from "./Waits.js"
 
 /** Why an attempt is over. The first word counts. */
 export type Verdict =
@@ -99,6 +100,7 @@ export interface Needs {
   readonly onBoundary: () => void
   /** It waits for another runtime, maybe for one of those that wait for it to end. */
   readonly onWait: Effect.Effect<void>
+  readonly waits: Waits
 }
 
 /** Functions are fields, so that an executor may hand them on, or take them out of the run. */
@@ -109,6 +111,10 @@ export class RunLive implements Run {
   private sequence = 0
   /** The batch, then the steers of the last checkpoint: the next boundary records those that are not yet. */
   private handed: ReadonlyArray<StagedInput>
+  /** The messages of what was handed. */
+  private readonly made = new Map<InputId, Option.Option<Json>>()
+  /** Steers that were handed over, and that no caller was told of yet. */
+  private untold: ReadonlyArray<StagedInput> = []
   private readonly steeredListeners = new Set<() => void>()
   /** How many of its fibers wait for other runtimes; see `waitingFor`. */
   private waits = 0
@@ -119,8 +125,6 @@ export class RunLive implements Run {
   private isCompleting = false
   private isDismissed = false
   readonly operations: Operations
-  /** What inputs become, as far as that is not the default. */
-  private readonly messages = new Map<InputId, Json | null>()
   /** What has ended it that was not its executor: the store's failure, or the refusal of a run that is over. */
   trouble: unknown
 
@@ -145,7 +149,7 @@ export class RunLive implements Run {
     return this.needs.agent
   }
   get id() {
-    return this.runtimeId.slice(this.agent.length + 1) || this.runtimeId
+    return this.runtimeId === this.agent ? this.agent : this.runtimeId.slice(this.agent.length + 1)
   }
   get runId() {
     return this.needs.staged.runId
@@ -238,14 +242,7 @@ export class RunLive implements Run {
 
   readonly history = ({ last }: { readonly last?: number } = {}) => {
     return Effect.gen(this, function*() {
-      const unrecorded = this.handed.flatMap(({ head, input }) =>
-        head.recorded || !head.policy.recordTranscript || Either.isLeft(input) ? [] : [input.right]
-      )
-      yield* this.transcribe(unrecorded)
-      const own = unrecorded.flatMap((input) => {
-        const message = this.messages.get(input.header.id)
-        return message === undefined ? Option.toArray(defaultMessage(input)) : message === null ? [] : [message]
-      })
+      const own = this.unrecorded.flatMap((input) => Option.toArray(this.messageOf(input)))
       const length = Option.match(yield* this.session, { onNone: () => 0, onSome: (head) => head.length })
       const wanted = last === undefined ? length : Math.max(0, Math.min(length, last - own.length))
       const messages: Array<Json> = []
@@ -264,22 +261,35 @@ export class RunLive implements Run {
   }
 
   readonly checkpoint = <E, R>(delta: Delta<E, R> = {}) => {
-    return Effect.flatMap(this.commit("checkpoint", delta), ({ steers }) =>
-      Effect.map(
-        Effect.forEach(steers, ({ head, input }) =>
-          Either.match(input, {
-            onRight: (input) => Effect.succeed([input]),
-            onLeft: (error) =>
-              Effect.as(
-                Effect.logError(
-                  `steer ${head.id} of ${this.runtimeId} cannot be read; the run goes on without it`,
-                  error
-                ),
-                []
-              )
-          })),
-        (inputs) => inputs.flat()
-      )).pipe(Effect.tap((steers) => this.transcribe(steers)))
+    // A caller that was interrupted behind the commit has not seen its steers: the next one is told of them, too.
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.zipRight(
+        restore(this.commit("checkpoint", delta)),
+        Effect.suspend(() => {
+          const steers = this.untold
+          this.untold = []
+          return Effect.map(Effect.forEach(steers, (steer) => this.readable(steer)), (inputs) => inputs.flat())
+        })
+      )
+    )
+  }
+
+  private readable({ head, input }: StagedInput): Effect.Effect<ReadonlyArray<Input>> {
+    return Either.match(input, {
+      onRight: (input) => Effect.succeed([input]),
+      onLeft: (error) =>
+        Effect.as(
+          Effect.logError(`steer ${head.id} of ${this.runtimeId} cannot be read; the run goes on without it`, error),
+          []
+        )
+    })
+  }
+
+  /** What the next boundary records. */
+  private get unrecorded(): ReadonlyArray<Input> {
+    return this.handed.flatMap(({ head, input }) =>
+      head.recorded || !head.policy.recordTranscript || Either.isLeft(input) ? [] : [input.right]
+    )
   }
 
   readonly note = <E, R>(delta: Delta<E, R>) => {
@@ -355,6 +365,10 @@ export class RunLive implements Run {
     })
   }
 
+  readonly dependingOn = <A, E, R>(runtimeId: string, effect: Effect.Effect<A, E, R>) => {
+    return this.needs.waits.during(this.runtimeId, runtimeId as RuntimeId, effect)
+  }
+
   readonly refuse = (error: DeltaError) => {
     return Effect.suspend(() => {
       this.end({ _tag: "exited", exit: Exit.fail(error) })
@@ -366,15 +380,19 @@ export class RunLive implements Run {
     return this.operations.wait(operationId, options)
   }
 
-  /** What the executor makes of inputs for the transcript; in its own fiber, since it is the application's. */
-  private transcribe(inputs: ReadonlyArray<Input>): Effect.Effect<void> {
-    const { messageOf } = this.needs
-    return messageOf === undefined ? Effect.void : Effect.sync(() => {
-      for (const input of inputs) {
-        const { id } = input.header
-        if (!this.messages.has(id)) this.messages.set(id, Option.getOrNull(messageOf(input)))
-      }
-    })
+  /** Once made, it is what the run has seen, and what is recorded. */
+  private messageOf(input: Input): Option.Option<Json> {
+    const { id } = input.header
+    const known = this.made.get(id)
+    if (known !== undefined) return known
+    const made = this.needs.messageOf === undefined ? defaultMessage(input) : this.needs.messageOf(input)
+    this.made.set(id, made)
+    return made
+  }
+
+  private get messages(): ReadonlyMap<InputId, Json | null> | undefined {
+    return this.needs.messageOf &&
+      new Map(this.unrecorded.map((input) => [input.header.id, Option.getOrNull(this.messageOf(input))]))
   }
 
   /**
@@ -395,7 +413,9 @@ export class RunLive implements Run {
       Effect.mapError((error) => new AlongsideFailed({ error })),
       Effect.provideService(Outbox, { send: (to, input) => drivers.post({ to, input }) })
     )
-    const options = (): BoundaryOptions<AlongsideFailed<E>, Exclude<R, Outbox>> & { readonly result?: Json } => ({
+    const options = (
+      messages = this.messages
+    ): BoundaryOptions<AlongsideFailed<E>, Exclude<R, Outbox>> & { readonly result?: Json } => ({
       runId: this.runId,
       after: this.sequence,
       delta: {
@@ -407,7 +427,7 @@ export class RunLive implements Run {
       ...(outbox !== undefined && { outbox }),
       ...(more.result !== undefined && { result: more.result }),
       ...(more.awaits !== undefined && { awaits: more.awaits }),
-      ...(this.messages.size > 0 && { messages: this.messages }),
+      ...(messages !== undefined && { messages }),
       ...(joined !== undefined && { alongside: joined })
     })
     const once = Effect.suspend(() => driver[kind](options())).pipe(
@@ -426,6 +446,9 @@ export class RunLive implements Run {
       Effect.tap(({ receipt, steers }) => {
         this.sequence = receipt.sequence
         this.handed = steers
+        this.made.clear()
+        this.untold = [...this.untold, ...steers]
+        for (const awaited of more.awaits ?? []) this.operations.hasNamed(awaited)
         this.needs.onBoundary()
         return this.heartbeat
       }),
@@ -434,7 +457,7 @@ export class RunLive implements Run {
         return isTheirs(error) ? Effect.fail(error) : this.outside(error)
       })
     )
-    return Effect.zipRight(this.transcribe(this.inputs), this.lock.withPermits(1)(Effect.uninterruptible(settled)))
+    return this.lock.withPermits(1)(Effect.uninterruptible(settled))
   }
 
   /**

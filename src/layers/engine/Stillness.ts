@@ -13,11 +13,11 @@ import * as Option from "effect/Option"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import * as Supervisor from "effect/Supervisor"
 
-type AnyFiber = Fiber.RuntimeFiber<any, any>
+type AnyFiber = Fiber.RuntimeFiber<unknown, unknown>
 
 interface Known {
   readonly fiber: AnyFiber
-  /** Whose code has started it: not always its parent. */
+  /** The fiber of the concurrent loop that has started it. */
   readonly startedBy: number | undefined
 }
 
@@ -41,14 +41,18 @@ export class Stillness extends Supervisor.AbstractSupervisor<void> {
   override onStart<A, E, R>(
     _context: Context.Context<R>,
     _effect: Effect.Effect<A, E, R>,
-    _parent: Option.Option<AnyFiber>,
+    parent: Option.Option<AnyFiber>,
     fiber: Fiber.RuntimeFiber<A, E>
   ): void {
     const current = Option.getOrUndefined(Fiber.getCurrentFiber())
-    const starter = current && numberOf(current)
-    // A concurrent loop starts the next one from where one ends: that is the loop's doing.
-    const startedBy = current?.unsafePoll() == null ? starter : this.live.get(starter!)?.startedBy
-    this.live.set(numberOf(fiber), { fiber, startedBy })
+    // What a concurrent loop starts is not its own child, but that of who called it.
+    const byLoop = current !== undefined && Option.exists(parent, (parent) => numberOf(parent) !== numberOf(current))
+    this.live.set(numberOf(fiber), { fiber, startedBy: byLoop ? this.loopOf(current) : undefined })
+  }
+
+  /** It starts the next one from where one ends. */
+  private loopOf(current: AnyFiber): number | undefined {
+    return current.unsafePoll() === null ? numberOf(current) : this.live.get(numberOf(current))?.startedBy
   }
 
   override onEnd<A, E>(_exit: Exit.Exit<A, E>, fiber: Fiber.RuntimeFiber<A, E>): void {

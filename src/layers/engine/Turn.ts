@@ -31,6 +31,7 @@ import * as Backoff from "./Backoff.js"
 import { failedOf, type Hosted, timedOut } from "./Hosted.js"
 import type { ProgressHub } from "./Progress.js"
 import { RunLive, type Verdict } from "./RunLive.js"
+import type { Waits } from "./Waits.js"
 
 export interface Needs {
   readonly hosted: Hosted
@@ -41,6 +42,7 @@ export interface Needs {
   readonly alone: () => boolean
   readonly onBoundary: () => void
   readonly onWait: Effect.Effect<void>
+  readonly waits: Waits
   /** A run is open: it is given notices from now on. */
   readonly began: (run: RunLive) => void
   readonly outage: (pauseMillis: number, now: number) => void
@@ -78,7 +80,7 @@ const perform = (needs: Needs, staged: StagedRun): Effect.Effect<Turned> => {
   const inputs = Either.all(staged.inputs.map(({ input }) => input))
   if (Either.isLeft(inputs)) return setAside(needs, staged)
   return Effect.flatMap(Clock.currentTimeMillis, (startedAt) => {
-    const { driver, drivers, hosted, onBoundary, onWait, progress } = needs
+    const { driver, drivers, hosted, onBoundary, onWait, progress, waits } = needs
     const run = new RunLive({
       agent: hosted.agent,
       gate: hosted.gate,
@@ -90,7 +92,8 @@ const perform = (needs: Needs, staged: StagedRun): Effect.Effect<Turned> => {
       messageOf: hosted.messageOf,
       startedAt,
       onBoundary,
-      onWait
+      onWait,
+      waits
     })
     needs.began(run)
     return carryOut(needs, run).pipe(

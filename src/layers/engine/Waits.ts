@@ -1,4 +1,6 @@
 /** Which runtimes' runs wait for which runtimes, so that no circle of them is closed. */
+import * as Effect from "effect/Effect"
+import { WouldDeadlock } from "../../schema/AwaitError.js"
 import type { RuntimeId } from "../../schema/Ids.js"
 
 export class Waits {
@@ -33,5 +35,20 @@ export class Waits {
     if (left > 0) targets.set(target, left)
     else targets.delete(target)
     if (targets.size === 0) this.waits.delete(by)
+  }
+
+  /** A run of `by` waits for `target` from the effect's beginning to its end. */
+  during<A, E, R>(
+    by: RuntimeId,
+    target: RuntimeId,
+    effect: Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | WouldDeadlock, R> {
+    return Effect.acquireUseRelease(
+      Effect.suspend(() =>
+        this.begin(by, target) ? Effect.void : Effect.fail(new WouldDeadlock({ runtimeId: target, by }))
+      ),
+      () => effect,
+      () => Effect.sync(() => this.end(by, target))
+    )
   }
 }

@@ -48,15 +48,7 @@ export const make = (
   const awaiting: Service["await"] = (runtimeId, inputId) =>
     Effect.flatMap(callersRun, (run) => {
       if (run === undefined) return ended(runtimeId, inputId)
-      const by = run.runtimeId
-      const target = runtimeId as RuntimeId
-      return run.waitingFor(Effect.acquireUseRelease(
-        Effect.suspend(() =>
-          engine.waits.begin(by, target) ? Effect.void : Effect.fail(new WouldDeadlock({ runtimeId, by }))
-        ),
-        () => ended(runtimeId, inputId),
-        () => Effect.sync(() => engine.waits.end(by, target))
-      ))
+      return run.waitingFor(run.dependingOn(runtimeId, ended(runtimeId, inputId)))
     })
 
   return {

@@ -72,7 +72,8 @@ export type Asked<T extends Shape, K extends keyof QuestionsOf<T> = keyof Questi
 
 /**
  * What happens in a conversation. Any cursor can be gone on behind (`watch({ after })`). Progress has none: it is void
- * once a later cursor of the same run was seen.
+ * once a later cursor of the same run was seen. `Done` comes behind the messages of its boundary: who reads until then
+ * has the answer.
  *
  * @since 0.1.0
  * @category models
@@ -122,10 +123,13 @@ export interface Handle<in out T extends Shape> {
   ) => Effect.Effect<ResultOf<T>, CallError, Agents>
   /** Waits for the result; also after a restart, also of what ended long ago. */
   readonly await: (inputId: string) => Effect.Effect<ResultOf<T>, AwaitError, Agents>
-  /** Into the running run, at its next checkpoint; a `send` when none runs. */
+  /**
+   * Into the running run, at its next checkpoint. When none runs it begins one, before what is queued. `wake` means nothing
+   * here.
+   */
   readonly steer: (
     input: string | Content.Content,
-    options?: SendOptions
+    options?: Omit<SendOptions, "wake">
   ) => Effect.Effect<Accepted, SendError, Agents>
   readonly event: <K extends EventNamesOf<T>>(
     type: K,

@@ -53,12 +53,12 @@ export type Output<State, Result, Message, E = never, R = never> =
   & Delta<State, Message, E, R>
 
 /**
- * What is there in every run without being asked for: its scope, `CurrentRun`, and `Outbox` in an `alongside`.
+ * What is there in every run without being asked for: its scope and `CurrentRun`. In an `alongside` also `Outbox`.
  *
  * @since 0.1.0
  * @category models
  */
-export type Provided = CurrentRun | Outbox | Scope.Scope
+export type Provided = CurrentRun | Scope.Scope
 
 /**
  * A question, and how long it waits.
@@ -81,7 +81,7 @@ export interface AskOptions<Ask, State, Message, E = never, R = never> {
  * done more than once, what a boundary has committed never is.
  *
  * A store that fails for good, a boundary that cannot be, and a run that is over end the attempt from outside: none of it
- * is in an error channel here.
+ * is in an error channel here, but in that of `child`, which waits for what others do.
  *
  * @since 0.1.0
  * @category models

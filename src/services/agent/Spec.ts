@@ -14,7 +14,7 @@ import type { Message } from "../../schema/Message.js"
  * @since 0.1.0
  * @category models
  */
-export type AnySchema = Schema.Schema<any, any, never>
+export type AnySchema = Schema.Schema.AnyNoContext
 
 /**
  * The Schemas of an agent. All are optional: an agent without any takes prompts and answers nothing.
@@ -37,7 +37,7 @@ export interface Spec {
   /** Messages of the transcript, and what an input becomes there; `Message` unless given. */
   readonly message?: {
     readonly schema: AnySchema
-    readonly fromInput: (input: AnyInput) => Option.Option<any>
+    readonly fromInput: (input: AnyInput) => Option.Option<unknown>
   }
 }
 
@@ -90,7 +90,7 @@ export interface Other {
  * @since 0.1.0
  * @category models
  */
-export type AnyInput = Prompt | Event<string, any> | Other
+export type AnyInput = Prompt | Event<string, unknown> | Other
 
 /**
  * The types that an agent's Schemas stand for. Only what the agent has is in it, so that types stay short where people
@@ -196,15 +196,25 @@ export type WithInitial<S extends Spec> = S extends { readonly state: infer X ex
   : S
 
 /**
- * An agent as data: its name and its Schemas.
+ * Any agent as data: its name and its Schemas.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Definition<out Name extends string, in out T extends Shape> {
+export interface Any {
   /** Not `name`: a class has that of its own. */
-  readonly agentName: Name
+  readonly agentName: string
   readonly spec: Spec
+}
+
+/**
+ * An agent as data, with the types that it stands for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Definition<out Name extends string, in out T extends Shape> extends Any {
+  readonly agentName: Name
   /** Only in types. */
   readonly shape?: (shape: T) => T
 }

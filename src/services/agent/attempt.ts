@@ -4,11 +4,14 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
+import * as Children from "../../core/Children.js"
 import { QuestionExpired } from "../../schema/AgentError.js"
+import { InvalidInput } from "../../schema/DriverError.js"
 import type { Malformed } from "../../schema/Envelope.js"
-import type { InputId } from "../../schema/Ids.js"
+import type { BatchId, InputId } from "../../schema/Ids.js"
 import type { Input as StoredInput } from "../../schema/Input.js"
 import type { Note } from "../../schema/Run.js"
 import { RecordCorrupt, SchemaFromTheFuture } from "../../schema/StoreError.js"
@@ -74,6 +77,12 @@ export const engineOutput = <E, R>(
     return { ...delta, ...(encoded !== undefined && { result: encoded }) }
   })
 
+/** Whole milliseconds; what lasts for ever has no deadline. */
+const untilOf = (now: number, expires: Duration.DurationInput | undefined): { readonly until?: number } => {
+  const millis = expires === undefined ? Infinity : Math.ceil(Duration.toMillis(expires))
+  return Number.isFinite(millis) ? { until: now + millis } : {}
+}
+
 /** One at a time for each name. */
 const locks = () => {
   const made = new Map<string, Effect.Semaphore>()
@@ -134,7 +143,7 @@ export const make = <T extends Shape>(
     const inputs = yield* readInputs(run, codecs)
     const lockOf = locks()
     const batch = run.idempotencyKey
-    const state = Effect.flatMap(run.snapshot, (stored) => readable(run, codecs.state.decode(stored)))
+    const state = Effect.flatMap(run.snapshot, (stored) => readable<StateOf<T>>(run, codecs.state.decode(stored)))
     // Before anything is done with it.
     yield* state
 
@@ -167,6 +176,8 @@ export const make = <T extends Shape>(
     const noted = (scope: string, key: string): Effect.Effect<Option.Option<Note>> =>
       Effect.map(unreadable(run.notes(scope, key)), ([found]) => Option.fromNullable(found))
 
+    /** The keys whose results the fiber works for. */
+    const within = FiberRef.unsafeMake<ReadonlyArray<string>>([])
     const once = <A, I, E, R>(
       key: string,
       schema: Schema.Schema<A, I>,
@@ -178,16 +189,18 @@ export const make = <T extends Shape>(
           Effect.flatMap(Codecs.orDie(result.encode(value)), (value) =>
             note({ notes: [{ scope: batch, key, value }] })))
       )
-      return lockOf(`once/${key}`).withPermits(1)(
-        Effect.flatMap(
-          noted(batch, key),
-          Option.match({
-            onNone: () =>
-              fresh,
-            onSome: ({ value }) => readable<A>(run, result.decode(value))
-          })
-        )
+      const stored = Effect.flatMap(
+        noted(batch, key),
+        Option.match({
+          onNone: () =>
+            fresh,
+          onSome: ({ value }) => readable<A>(run, result.decode(value))
+        })
       )
+      return Effect.flatMap(FiberRef.get(within), (keys) =>
+        keys.includes(key)
+          ? Effect.dieMessage(`once("${key}") within once("${key}") would wait for itself. Give it another key.`)
+          : lockOf(`once/${key}`).withPermits(1)(Effect.locally(stored, within, [...keys, key])))
     }
 
     const ask: Run<T>["ask"] = <K extends QuestionNamesOf<T>, E, R>(
@@ -206,10 +219,16 @@ export const make = <T extends Shape>(
         })
         const end = yield* unboxed(unreadable(run.operation(Agents.operationOf(question, key), {
           delta,
-          ...(expires !== undefined && { until: now + Duration.toMillis(expires) })
+          ...untilOf(now, expires)
         })))
-        if (end._tag !== "completed") {
+        if (end._tag === "cancelled") {
           return yield* new QuestionExpired({ runtimeId: run.runtimeId, question, key })
+        }
+        // Ended by somebody who knows operations, and no questions: there is no answer, and never will be.
+        if (end._tag === "failed") {
+          return yield* run.refuse(
+            new InvalidInput({ runtimeId: run.runtimeId, field: `questions.${question}`, problem: end.error })
+          )
         }
         return yield* readable<AnswerOf<T, K>>(run, codec.value.answer.decode(end.result))
       })
@@ -219,16 +238,18 @@ export const make = <T extends Shape>(
       const to = idOf(other, id ?? `${batch}/${key}`)
       const inputId = run.idOfKey(to, idempotencyKey)
       const origin = { _tag: "peer" as const, peerId: run.runtimeId, runtimeId: run.runtimeId }
-      const sent = Effect.flatMap(noted(`children/${batch}`, inputId), (known) =>
+      const sent = Effect.flatMap(noted(Children.scopeOf(batch as BatchId), inputId), (known) =>
         Option.isSome(known)
           ? Effect.void
           : note({
             outbox: [{ to, input: prompt(input, { idempotencyKey, origin }, undefined), endsWithBatch: true }]
           }))
-      return lockOf(idempotencyKey).withPermits(1)(sent).pipe(
+      const answered = lockOf(idempotencyKey).withPermits(1)(sent).pipe(
         Effect.zipRight(Effect.mapError(plane.await(to, inputId), awaitError)),
         Effect.flatMap(({ result }) => resultOf(other, to, inputId, result))
       )
+      // Looked at before anything is sent: what nobody can wait for would still be carried out.
+      return run.dependingOn(to, answered)
     }
 
     return {
@@ -246,14 +267,15 @@ export const make = <T extends Shape>(
             Either.all(messages.map((message) => codecs.message.decode(message)))
           )),
       checkpoint: (delta = {}) =>
-        Effect.flatMap(unboxed(Effect.flatMap(boxed(delta), run.checkpoint)), (steers) =>
-          Effect.forEach(steers, (steer) =>
-            steerOf(run, codecs)(steer) as Effect.Effect<Input<EventsOf<T>>>)),
+        Effect.flatMap(
+          unboxed(Effect.flatMap(boxed(delta), run.checkpoint)),
+          (steers) =>
+            Effect.forEach(steers, (steer) => steerOf(run, codecs)(steer) as Effect.Effect<Input<EventsOf<T>>>)
+        ),
       rewrite: ({ from, reason, with: messages }) =>
         Effect.gen(function*() {
           const end = Option.match(yield* run.session, {
-            onNone: () =>
-              0,
+            onNone: () => 0,
             onSome: ({ length }) => length
           })
           const replacement = yield* Effect.forEach(messages, (message) => Codecs.orDie(codecs.message.encode(message)))

@@ -3,25 +3,31 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
 import { append } from "../../core/Projection.js"
 import * as Content from "../../schema/Content.js"
 import { describe, Malformed } from "../../schema/Envelope.js"
 import type * as Input from "../../schema/Input.js"
 import { kindOf } from "../../schema/Input.js"
-import type { Json } from "../../schema/Json.js"
+import { canonical, type Json } from "../../schema/Json.js"
 import { Message } from "../../schema/Message.js"
-import type { AnyInput, AnySchema, Definition, Other, Spec } from "./Spec.js"
+import type { Any, AnyInput, AnySchema, Other, Spec } from "./Spec.js"
 
 export interface Codec {
   /** In the JSON form; what is malformed names its field, below `field`. */
   readonly encode: (value: unknown) => Either.Either<Json, Malformed>
-  readonly decode: (value: unknown) => Either.Either<any, Malformed>
+  /** Its type is the Schema's: whoever has the agent's types says it. */
+  readonly decode: <A>(value: unknown) => Either.Either<A, Malformed>
 }
 
 const below = (field: string) => (malformed: Malformed): Malformed =>
   new Malformed({ field: malformed.field === "$" ? field : `${field}.${malformed.field}`, problem: malformed.problem })
 
+const unit: Codec = { encode: () => Either.right(null), decode: <A>() => Either.right(undefined as A) }
+
 export const codec = <A, I>(field: string, schema: Schema.Schema<A, I>): Codec => {
+  // Its Schema takes and gives anything: nothing of it is stored.
+  if (AST.isVoidKeyword(schema.ast)) return unit
   const encode = Schema.encodeUnknownEither(schema)
   const decode = Schema.decodeUnknownEither(schema)
   return {
@@ -31,10 +37,13 @@ export const codec = <A, I>(field: string, schema: Schema.Schema<A, I>): Codec =
         onLeft: (error) => below(field)(describe(error)),
         onRight: (encoded) => (encoded ?? null) as Json
       }),
-    decode: (value) =>
+    decode: <T>(value: unknown) =>
       decode(value).pipe(
         Either.orElse((error) => value === null ? Either.mapLeft(decode(undefined), () => error) : Either.left(error)),
-        Either.mapLeft((error) => below(field)(describe(error)))
+        Either.mapBoth({
+          onLeft: (error) => below(field)(describe(error)),
+          onRight: (decoded) => decoded as unknown as T
+        })
       )
   }
 }
@@ -43,12 +52,10 @@ export const codec = <A, I>(field: string, schema: Schema.Schema<A, I>): Codec =
 export const orDie = <A>(encoded: Either.Either<A, Malformed>): Effect.Effect<A> =>
   Either.match(encoded, { onLeft: (malformed) => Effect.die(malformed), onRight: Effect.succeed })
 
-const unit: Codec = { encode: () => Either.right(null), decode: () => Either.right(undefined) }
-
 export interface Codecs {
   readonly state: {
     readonly encode: (value: unknown) => Either.Either<Uint8Array, Malformed>
-    readonly decode: (bytes: Option.Option<Uint8Array>) => Either.Either<any, Malformed>
+    readonly decode: <A>(bytes: Option.Option<Uint8Array>) => Either.Either<A, Malformed>
   }
   /** None for an agent that answers nothing. */
   readonly result: Option.Option<Codec>
@@ -66,15 +73,23 @@ const optional = (field: string, schema: AnySchema | undefined): Option.Option<C
 const stateOf = (spec: Spec): Codecs["state"] => {
   const inner = Option.getOrElse(optional("state", spec.state), () => unit)
   return {
-    encode: (value) => Either.map(inner.encode(value), (json) => new TextEncoder().encode(JSON.stringify(json))),
-    decode: Option.match({
-      onNone: () => Either.right(spec.initial),
-      onSome: (bytes) =>
-        Either.try({
-          try: (): unknown => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)),
-          catch: () => new Malformed({ field: "state", problem: "is no JSON text" })
-        }).pipe(Either.flatMap(inner.decode))
-    })
+    // What has no JSON form is refused before it is stored, not when it is read.
+    encode: (value) =>
+      Either.flatMap(inner.encode(value), (json) =>
+        Either.mapBoth(canonical(json), {
+          onLeft: ({ kind, path }) =>
+            below("state")(new Malformed({ field: path, problem: `${kind} has no JSON form` })),
+          onRight: (text) => new TextEncoder().encode(text)
+        })),
+    decode: <A>(stored: Option.Option<Uint8Array>) =>
+      Option.match(stored, {
+        onNone: () => Either.right(spec.initial as A),
+        onSome: (bytes) =>
+          Either.try({
+            try: (): unknown => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)),
+            catch: () => new Malformed({ field: "state", problem: "is no JSON text" })
+          }).pipe(Either.flatMap((json) => inner.decode<A>(json)))
+      })
   }
 }
 
@@ -101,7 +116,7 @@ const make = (spec: Spec): Codecs => {
 
 const made = new WeakMap<Spec, Codecs>()
 
-export const of = ({ spec }: Definition<string, any>): Codecs => {
+export const of = ({ spec }: Any): Codecs => {
   const known = made.get(spec)
   if (known !== undefined) return known
   const codecs = make(spec)
@@ -109,8 +124,21 @@ export const of = ({ spec }: Definition<string, any>): Codecs => {
   return codecs
 }
 
-/** What the transcript says of an input. */
-const textOf = (input: Input.Input): string => Content.toText(append(input)?.content ?? [])
+/** Text that an event brings along itself. */
+const hasBody = (payload: Json): boolean =>
+  typeof payload === "object" && payload !== null && "body" in payload && typeof payload.body === "string" &&
+  payload.body.trim() !== ""
+
+/** What the transcript says of an input; of an event also what it carries, since a model sees nothing else of it. */
+export const contentOf = (input: Input.Input): Content.Content => {
+  const content = append(input)?.content ?? []
+  const [first, ...others] = content
+  return input._tag !== "external_event" || input.payload === null || hasBody(input.payload) || first?._tag !== "text"
+    ? content
+    : [Content.text(`${first.text} ${JSON.stringify(input.payload)}`), ...others]
+}
+
+const textOf = (input: Input.Input): string => Content.toText(contentOf(input))
 
 /** An input as the agent sees it, or what of it the agent's Schemas do not read. */
 export const inputOf = (codecs: Codecs, input: Input.Input): Either.Either<AnyInput, Malformed> => {

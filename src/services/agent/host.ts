@@ -3,6 +3,7 @@ import type * as Cron from "effect/Cron"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
@@ -11,6 +12,7 @@ import type * as Content from "../../schema/Content.js"
 import { InvalidInput } from "../../schema/DriverError.js"
 import type { Input } from "../../schema/Input.js"
 import type { Json } from "../../schema/Json.js"
+import * as Session from "../../schema/Session.js"
 import type { ForeignSqlClient } from "../../schema/StoreError.js"
 import { type AlreadyRegistered, ControlPlane } from "../ControlPlane.js"
 import * as Executor from "../Executor.js"
@@ -18,7 +20,7 @@ import * as attempt from "./attempt.js"
 import * as Codecs from "./codecs.js"
 import { idOf, prompt } from "./outside.js"
 import type { Output, Run } from "./Run.js"
-import type { Definition, Shape } from "./Spec.js"
+import type { Any, Definition, Shape } from "./Spec.js"
 
 /**
  * How an agent's runs are carried out. `E` is all that they fail with: the implementation's own errors, and
@@ -78,17 +80,19 @@ export interface CronOptions {
   readonly missed?: "skip" | "once" | "all"
 }
 
-/** The agent's own form of messages; one that its Schema does not take is a defect of the agent. */
-const messageOf = (codecs: Codecs.Codecs) =>
-  Option.map(
-    codecs.fromInput,
-    (fromInput) => (input: Input): Option.Option<Json> =>
-      Either.match(Codecs.inputOf(codecs, input), {
-        // It is set aside before its message is asked for.
-        onLeft: () => Option.none(),
-        onRight: (read) => Option.map(fromInput(read), (message) => Either.getOrThrow(codecs.message.encode(message)))
-      })
+/** What an input becomes in the transcript. A message that the agent's Schema does not take is a defect of the agent. */
+const messageOf = (codecs: Codecs.Codecs) => (input: Input): Option.Option<Json> => {
+  if (Option.isNone(codecs.fromInput)) {
+    const content = Codecs.contentOf(input)
+    return content.length === 0 ? Option.none() : Option.some(Session.user(content))
+  }
+  // Inputs of a batch that are not what the Schemas read are set aside before; a steer is shown as it is.
+  const read = Either.getOrElse(Codecs.inputOf(codecs, input), () => Codecs.other(input))
+  return Option.map(
+    codecs.fromInput.value(read),
+    (message) => Either.getOrThrowWith(codecs.message.encode(message), identity)
   )
+}
 
 /** The application's schedule for its own failures, the engine's for everything else, each stepped for itself. */
 const retryOf = <E>(own: Schedule.Schedule<unknown, E>): Schedule.Schedule<unknown, Executor.Failed<E>> =>
@@ -120,7 +124,7 @@ const optionsOf = <T extends Shape, E, R>(
 })
 
 /** What would be found only when it is used. */
-const check = ({ agentName, spec }: Definition<string, any>): Effect.Effect<void, InvalidInput> => {
+const check = ({ agentName, spec }: Any): Effect.Effect<void, InvalidInput> => {
   const broken = Object.keys(spec.questions ?? {}).find((name) => name === "" || name.includes("/"))
   return broken === undefined ? Effect.void : new InvalidInput({
     runtimeId: `${agentName}/...`,
@@ -138,14 +142,13 @@ export const host = <T extends Shape, E, R, AE, AR, OR>(
     yield* check(agent)
     const plane = yield* ControlPlane
     const codecs = Codecs.of(agent)
-    const inTranscript = messageOf(codecs)
     const executor: Executor.Executor<E, R | OR, AE, AR> = {
       apply: (run) =>
         attempt.make(agent, plane, run).pipe(
           Effect.flatMap((run) => execute(run)),
           Effect.flatMap((output) => attempt.engineOutput(codecs, output))
         ),
-      ...(Option.isSome(inTranscript) && { messageOf: inTranscript.value })
+      messageOf: messageOf(codecs)
     }
     yield* Effect.mapError(
       plane.register(agent.agentName, executor, optionsOf(agent, plane, options)),
@@ -157,7 +160,7 @@ export const host = <T extends Shape, E, R, AE, AR, OR>(
   }))
 
 export const cron = (
-  agent: Definition<string, any>,
+  agent: Any,
   { cron, id, input, missed, name }: CronOptions
 ): Layer.Layer<never, InvalidInput | StoreUnavailable, ControlPlane> =>
   Layer.scopedDiscard(Effect.flatMap(ControlPlane, (plane) =>

@@ -16,7 +16,7 @@ import { Agents, type Question, type Watched as Encoded } from "../Agents.js"
 import { Outbox } from "../Executor.js"
 import * as Codecs from "./codecs.js"
 import type { Asked, Handle, SendOptions, Watched } from "./Handle.js"
-import type { Definition, ResultOf, Shape } from "./Spec.js"
+import type { Any, Definition, MessageOf, ProgressOf, ResultOf, Shape } from "./Spec.js"
 
 type Mode = "steer" | "ride_along" | undefined
 
@@ -26,7 +26,7 @@ const headerOf = ({ after, at, key, replaces }: SendOptions): Effect.Effect<Head
     ...(replaces !== undefined && { supersessionKey: replaces }),
     ...(at !== undefined
       ? { deliverAt: DateTime.toEpochMillis(at) }
-      : after !== undefined && { deliverAt: now + Duration.toMillis(after) })
+      : after !== undefined && { deliverAt: Math.ceil(now + Duration.toMillis(after)) })
   }))
 
 export const prompt = (
@@ -42,7 +42,7 @@ export const prompt = (
 
 const modeOf = ({ wake = true }: SendOptions): Mode => wake ? undefined : "ride_along"
 
-export const idOf = ({ agentName }: Definition<string, any>, id: string): string => `${agentName}/${id}`
+export const idOf = ({ agentName }: Any, id: string): string => `${agentName}/${id}`
 
 /** The result of an input that has ended well. */
 export const resultOf = <T extends Shape>(
@@ -71,6 +71,8 @@ export const handle = <T extends Shape>(agent: Definition<string, T>, id: string
     Either.mapLeft(decoded, undecodable(runtimeId, null))
   const invalid = ({ field, problem }: Malformed): InvalidInput => new InvalidInput({ runtimeId, field, problem })
 
+  // Its stored id would be nobody's.
+  const named = id === "" ? Effect.fail(new InvalidInput({ runtimeId, field: "id", problem: "is empty" })) : Effect.void
   const say = (mode: (options: SendOptions) => Mode): Handle<T>["send"] => (input, options = {}) =>
     Effect.flatMap(
       headerOf(options),
@@ -108,7 +110,7 @@ export const handle = <T extends Shape>(agent: Definition<string, T>, id: string
   const watched = (seen: Encoded): Either.Either<Watched<T>, Undecodable> => {
     switch (seen._tag) {
       case "Message":
-        return Either.map(read(codecs.message.decode(seen.message)), (message) => ({ ...seen, message }))
+        return Either.map(read(codecs.message.decode<MessageOf<T>>(seen.message)), (message) => ({ ...seen, message }))
       case "Asked":
         return Either.map(asked(seen.question), (question) => ({ ...seen, question }))
       case "Failed":
@@ -119,7 +121,7 @@ export const handle = <T extends Shape>(agent: Definition<string, T>, id: string
           (result) => ({ ...seen, result })
         )
       case "Progress":
-        return Either.map(read(codecs.progress.decode(seen.value)), (value) => ({ ...seen, value }))
+        return Either.map(read(codecs.progress.decode<ProgressOf<T>>(seen.value)), (value) => ({ ...seen, value }))
       default:
         return Either.right(seen)
     }
@@ -140,6 +142,7 @@ export const handle = <T extends Shape>(agent: Definition<string, T>, id: string
         }
         const encoded = yield* Either.mapLeft(codec.value.encode(payload), invalid)
         const mode = modeOf(options)
+        yield* named
         const agents = yield* Agents
         return yield* agents.send(runtimeId, {
           _tag: "external_event",
@@ -179,6 +182,8 @@ export const handle = <T extends Shape>(agent: Definition<string, T>, id: string
         return yield* agents.answer(runtimeId, { question, key, answer: encoded })
       }),
     questions: Effect.flatMap(Agents, (agents) => agents.questions(runtimeId)).pipe(
+      // What the agent asks no more, nobody here can answer.
+      Effect.map((open) => open.filter(({ question }) => Option.isSome(codecs.question(question)))),
       Effect.flatMap((open) => Either.all(open.map(asked)))
     ),
     cancel: (reason = "", options = {}) =>
@@ -188,7 +193,10 @@ export const handle = <T extends Shape>(agent: Definition<string, T>, id: string
     messages: (options = {}) =>
       Effect.flatMap(Agents, (agents) => agents.messages(runtimeId, options)).pipe(
         Effect.flatMap(({ items, next }) =>
-          Either.map(Either.all(items.map((item) => read(codecs.message.decode(item)))), (items) => ({ items, next }))
+          Either.map(
+            Either.all(items.map((item) => read(codecs.message.decode<MessageOf<T>>(item)))),
+            (items) => ({ items, next })
+          )
         )
       ),
     state: Effect.flatMap(Agents, (agents) => agents.state(runtimeId)).pipe(

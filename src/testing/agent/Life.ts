@@ -9,6 +9,7 @@ import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as HashSet from "effect/HashSet"
 import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Service as Agents } from "../../services/Agents.js"
 import type { BlobStore } from "../../services/BlobStore.js"
@@ -34,6 +35,13 @@ export interface Services {
 
 /** The life that a fiber is of. Those who have none are outside, and see one life after the other. */
 export class Within extends Context.Tag("effect-burrow/testing/agent/Life/Within")<Within, Life>() {}
+
+/** A fiber of a life that is over can do nothing to those that come. */
+export const unlessOver = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(
+    Effect.serviceOption(Within),
+    (within) => Option.exists(within, (life) => life.isOver) ? Effect.interrupt : effect
+  )
 
 export class Life {
   /** It takes commands, or took them. */
@@ -88,9 +96,18 @@ export class Life {
   }
 
   get over(): Effect.Effect<void> {
+    return this.when(() => this.isOver)
+  }
+
+  get left(): Effect.Effect<void> {
+    return this.when(() => this.hasGone)
+  }
+
+  private when(isSo: () => boolean): Effect.Effect<void> {
     return Effect.async((resume) => {
-      if (this.isOver) return resume(Effect.void)
-      const stop = this.listen(() => resume(Effect.void))
+      const look = () => isSo() && resume(Effect.void)
+      const stop = this.listen(look)
+      look()
       return Effect.sync(stop)
     })
   }

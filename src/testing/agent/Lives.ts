@@ -3,6 +3,7 @@
  * registered with each life, and who was not answered by one is answered by the next.
  */
 import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,6 +11,7 @@ import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -20,7 +22,7 @@ import * as DriverPersistent from "../../layers/DriverPersistent.js"
 import * as InboxLive from "../../layers/InboxLive.js"
 import type { RuntimeId } from "../../schema/Ids.js"
 import { Agents } from "../../services/Agents.js"
-import { eventLoopTurn, makeFork } from "../../services/Batcher.js"
+import { makeFork } from "../../services/Batcher.js"
 import { BlobStore } from "../../services/BlobStore.js"
 import { ControlPlane } from "../../services/ControlPlane.js"
 import type { Digest } from "../../services/Digest.js"
@@ -32,7 +34,7 @@ import { RuntimeStore } from "../../services/RuntimeStore.js"
 import type { Encoded } from "../../services/RuntimeStoreEncoded.js"
 import * as FromEncoded from "../../services/RuntimeStoreFromEncoded.js"
 import { Fuse } from "./Fuse.js"
-import { Life, type Services, Within } from "./Life.js"
+import { Life, type Services, unlessOver, Within } from "./Life.js"
 import * as quiet from "./quiet.js"
 import { through } from "./through.js"
 
@@ -61,8 +63,15 @@ interface Needs {
   readonly supervisor: Supervisor.Supervisor<unknown>
 }
 
-/** Whoever is still there then does not go, and nobody can make it. */
-const TURNS_MAX = 1_000
+const GOODBYE = "1 second"
+
+/** In live time: who does not end may be waiting for the test's clock, which nobody moves any more. */
+const forAWhile = (effect: Effect.Effect<unknown>): Effect.Effect<void> =>
+  Effect.flatMap(Effect.forkDaemon(effect), (fiber) =>
+    Effect.asVoid(Effect.raceFirst(
+      Effect.interruptible(Fiber.await(fiber)),
+      Effect.interruptible(Effect.withClock(Effect.sleep(GOODBYE), Clock.make()))
+    )))
 
 const PAGE = 256
 
@@ -78,7 +87,7 @@ const takeAll = ({ lease, store }: Context.Tag.Service<Drivers>): Effect.Effect<
 }
 
 export class Lives {
-  readonly fuse = new Fuse()
+  private readonly fuse = new Fuse()
   private current: Life | undefined
   private broken: Cause.Cause<never> | undefined
   private isClosing = false
@@ -159,12 +168,15 @@ export class Lives {
 
   /** Its executors' finalizers run in this process, whatever is killed: nobody waits for them. */
   private leave(life: Life): Effect.Effect<void> {
-    this.leaving.add(life)
-    const left = Effect.sync(() => {
-      this.leaving.delete(life)
-      life.gone()
+    return Effect.suspend(() => {
+      if (this.leaving.has(life) || life.hasGone) return Effect.void
+      this.leaving.add(life)
+      const left = Effect.sync(() => {
+        this.leaving.delete(life)
+        life.gone()
+      })
+      return Effect.asVoid(Effect.forkDaemon(life.heard(Effect.ensuring(Scope.close(life.scope, Exit.void), left))))
     })
-    return Effect.asVoid(Effect.forkDaemon(life.heard(Effect.ensuring(Scope.close(life.scope, Exit.void), left))))
   }
 
   /** The life that takes commands. */
@@ -172,31 +184,37 @@ export class Lives {
     return Effect.suspend(() => {
       if (this.broken !== undefined) return Effect.failCause(this.broken)
       const { current } = this
-      return current?.isReady === true
-        ? Effect.succeed(current)
-        : Effect.zipRight(Deferred.await(this.changed), this.ready)
+      if (current?.isReady === true) return Effect.succeed(current)
+      return this.isClosing ? Effect.interrupt : Effect.zipRight(Deferred.await(this.changed), this.ready)
     })
   }
 
   /** Ends the life of now, also one that has just begun, and waits for the next one. */
   get crash(): Effect.Effect<void> {
-    return Effect.suspend(() => {
+    return unlessOver(Effect.suspend(() => {
       this.current?.end()
       return Effect.asVoid(this.ready)
-    })
+    }))
   }
 
-  /** As the end of a process that was asked to end. */
+  /** See `Fuse`. */
+  arm(boundaries: number): Effect.Effect<void> {
+    return unlessOver(Effect.sync(() => this.fuse.arm(boundaries)))
+  }
+
+  /** As the end of a process that was asked to end, and is killed when it does not. */
   get close(): Effect.Effect<void> {
     return Effect.gen(this, function*() {
       this.isClosing = true
       const { current } = this
-      if (current?.isReady === true) yield* Scope.close(current.scope, Exit.void)
-      else if (current !== undefined) {
-        current.end()
-        yield* this.leave(current)
-      }
-      for (let turns = 0; this.leaving.size > 0 && turns < TURNS_MAX; turns++) yield* eventLoopTurn
+      if (current === undefined) return
+      const closing = yield* Effect.forkDaemon(
+        current.isReady ? Scope.close(current.scope, Exit.void) : this.leave(current)
+      )
+      yield* forAWhile(Fiber.await(closing))
+      current.end()
+      this.tell()
+      yield* forAWhile(Effect.forEach([Fiber.await(closing), ...Array.from(this.leaving, ({ left }) => left)], identity))
     })
   }
 
@@ -253,7 +271,7 @@ export class Lives {
 
   /** Attaches something to this life and to those that come, until the scope closes. */
   keep<E>(attach: Attach<E>): Effect.Effect<void, E, Scope.Scope> {
-    return Effect.asVoid(Effect.acquireRelease(this.register(attach), (registration) =>
+    return Effect.asVoid(Effect.acquireRelease(unlessOver(this.register(attach)), (registration) =>
       Effect.suspend(() => {
         this.registrations.delete(registration)
         return this.detach(registration)

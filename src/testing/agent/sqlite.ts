@@ -21,7 +21,7 @@ import { attempt, rollback } from "../../layers/sql/Lease.js"
 import * as DatabaseFile from "../../layers/sqlite/DatabaseFile.js"
 import * as open from "../../layers/sqlite/open.js"
 import { Digest } from "../../services/Digest.js"
-import { type Life, Within } from "./Life.js"
+import { type Life, unlessOver } from "./Life.js"
 import type { Disk } from "./Lives.js"
 
 type Connection = SqlConnection.Connection
@@ -33,13 +33,6 @@ const crashed = (): SqlError => {
   const message = "the process of this transaction has crashed; the transaction is rolled back"
   return new SqlError({ cause: new Error(message), message })
 }
-
-/** A run of a life that is over asks for nothing any more. */
-const unlessOver = <A, E, R>(result: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.flatMap(
-    Effect.serviceOption(Within),
-    (within) => Option.exists(within, (life) => life.isOver) ? Effect.interrupt : result
-  )
 
 /** A connection whose every statement goes through `run`. */
 const connectionOf = (
