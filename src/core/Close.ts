@@ -39,7 +39,7 @@ export type CloseCommand =
   | { readonly _tag: "settle"; readonly runId: RunId }
   | { readonly _tag: "cancel"; readonly runId: RunId; readonly reason: string }
 
-export interface HoldCommand {
+interface HoldCommand {
   readonly _tag: "hold"
   readonly runId: RunId
   readonly reason: HoldReason

@@ -84,7 +84,11 @@ export class AgentClosed
   readonly retryable = false
   override get message(): string {
     return `${this.runtimeId} is ${this.state} and takes no input. ${
-      this.state === "stopped" ? "Resume it first." : this.state === "destroyed" ? "Use another id." : "Recycle it first."
+      this.state === "stopped"
+        ? "Resume it first."
+        : this.state === "destroyed"
+        ? "Use another id."
+        : "Recycle it first."
     }`
   }
 }
