@@ -370,7 +370,8 @@ export class StoreOwned extends Schema.TaggedError<StoreOwned>()("StoreOwned", {
 }) {
   readonly retryable = true
   override get message(): string {
-    return `${this.filename} is owned by ${this.by}. Only one process may write it; end that one, or open it read-only.`
+    return `${this.filename} is owned by ${this.by}. Only one process may own it: end that one, or open it beside it ` +
+      "with BurrowSqlite.layerGuest, or to read with BurrowSqlite.layerReader."
   }
 }
 

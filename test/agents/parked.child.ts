@@ -1,4 +1,4 @@
-/** Parks runs twice, each of a conversation of its own, and says what one costs in bytes of the heap. */
+/** Parks runs in several rounds, each of a conversation of its own, and says what one costs in bytes of the heap. */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -6,6 +6,8 @@ import * as process from "node:process"
 import * as BurrowSqlite from "../../src/layers/BurrowSqlite.js"
 import * as Agent from "../../src/services/Agent.js"
 import { Drivers } from "../../src/services/Driver.js"
+
+const ROUNDS = 4
 
 const [filename = "", count = "0"] = process.argv.slice(2)
 
@@ -43,31 +45,32 @@ const program = Effect.gen(function*() {
       yield* forgotten
       return sent
     })
-  const times = Number(count)
-  const use = (prefix: string) =>
-    Effect.gen(function*() {
-      const before = yield* heap
-      const sent = yield* parked(prefix, times)
-      const perRun = ((yield* heap) - before) / times
-      const live = (yield* drivers.live).length
-      return { perRun, live, sent }
-    })
-  // What the process itself makes of its code is made some time or other: not in both.
-  const [first, second] = [yield* use("first"), yield* use("second")]
-  const answered = ({ sent }: typeof first, prefix: string) =>
-    Effect.gen(function*() {
-      const ids = new Map(sent.map(({ inputId }, i) => [`${prefix}/${i}`, inputId]))
-      const results = yield* all(
+  const times = Number(count) / ROUNDS
+  const rounds = yield* Effect.forEach(
+    Array.from({ length: ROUNDS }, (_, i) => `round ${i}`),
+    (prefix) =>
+      Effect.gen(function*() {
+        const before = yield* heap
+        const sent = yield* parked(prefix, times)
+        return { prefix, inputIds: sent.map(({ inputId }) => inputId), perRun: ((yield* heap) - before) / times }
+      })
+  )
+  const live = (yield* drivers.live).length
+  const results = yield* Effect.forEach(
+    rounds,
+    ({ inputIds, prefix }) =>
+      all(
         prefix,
         times,
-        (clerk) => Effect.zipRight(clerk.answer("approval", "1", true), clerk.await(ids.get(clerk.id)!))
+        (clerk) =>
+          Effect.zipRight(clerk.answer("approval", "1", true), clerk.await(inputIds[Number(clerk.id.split("/")[1])]!))
       )
-      return results.filter((result, i) => result === `${prefix}/${i} true`).length
-    })
+  )
   return {
-    perRun: Math.min(first.perRun, second.perRun),
-    live: first.live + second.live,
-    done: (yield* answered(first, "first")) + (yield* answered(second, "second"))
+    // What the process makes of its code it makes in some of them.
+    perRun: Math.min(...rounds.map(({ perRun }) => perRun)),
+    live,
+    done: results.flat().filter((result) => result.endsWith(" true")).length
   }
 }).pipe(
   Effect.provide(Layer.provideMerge(ClerkLive, BurrowSqlite.layer({ filename, limits: { runtimeIdleMillis: 200 } })))

@@ -116,7 +116,7 @@ describe("an input", () => {
       yield* untilTrue("the first", () => log.length === 2)
       yield* advance("1 hour")
       assert.strictEqual(yield* desk.await(after.inputId), "after")
-      assert.deepStrictEqual(log, ['[event via paid] {"cents":1,"on":"1970-01-01T00:00:00.000Z"}', "at", "after"])
+      assert.deepStrictEqual(log, ["[event via paid] {\"cents\":1,\"on\":\"1970-01-01T00:00:00.000Z\"}", "at", "after"])
       // In no time at all, and in the past.
       assert.strictEqual(yield* desk.call("now", { after: 0 }), "now")
       assert.strictEqual(yield* desk.call("then", { at: DateTime.unsafeMake(0) }), "then")

@@ -25,6 +25,7 @@ interface Waiting {
   readonly until: number | null
   /** The operation may have ended. */
   readonly wake: () => void
+  readonly leave: () => void
   /** A fiber of the run has come to rest. */
   changed: () => void
 }
@@ -84,6 +85,11 @@ export class Operations {
     for (const { wake } of this.waiting) wake()
   }
 
+  /** The attempt is over: who waits where no interruption comes would wait for ever. */
+  dismiss(): void {
+    for (const { leave } of this.waiting) leave()
+  }
+
   wait<E, R>(
     operationId: string,
     { delta = Effect.succeed({}), until }: {
@@ -120,6 +126,7 @@ export class Operations {
         operationId,
         until,
         wake: () => Deferred.unsafeDone(woken, Effect.void),
+        leave: () => Deferred.unsafeDone(woken, Effect.interrupt),
         changed: () => {}
       }
       // Who listens first misses nothing.

@@ -503,6 +503,7 @@ export class RunLive implements Run {
   /** The loop has done with it. Whatever its executor goes on with, it takes nobody's place. */
   dismiss(): void {
     this.isDismissed = true
+    this.operations.dismiss()
     this.leavePlace()
   }
 

@@ -75,7 +75,7 @@ export const handle = <T extends Shape>(agent: Definition<string, T>, id: string
   const named = id === "" ? Effect.fail(new InvalidInput({ runtimeId, field: "id", problem: "is empty" })) : Effect.void
   const say = (mode: (options: SendOptions) => Mode): Handle<T>["send"] => (input, options = {}) =>
     Effect.flatMap(
-      headerOf(options),
+      Effect.zipRight(named, headerOf(options)),
       (header) => Effect.flatMap(Agents, (agents) => agents.send(runtimeId, prompt(input, header, mode(options))))
     )
   const send = say(modeOf)
@@ -157,6 +157,7 @@ export const handle = <T extends Shape>(agent: Definition<string, T>, id: string
         if (isReservedKey(options.key)) {
           return yield* new InvalidInput({ runtimeId, field: "key", problem: "begins as the library's own keys do" })
         }
+        yield* named
         const header = yield* headerOf(options)
         const outbox = yield* Outbox
         return yield* outbox.send(runtimeId, prompt(input, header, modeOf(options)))

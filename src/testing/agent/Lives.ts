@@ -214,7 +214,9 @@ export class Lives {
       yield* forAWhile(Fiber.await(closing))
       current.end()
       this.tell()
-      yield* forAWhile(Effect.forEach([Fiber.await(closing), ...Array.from(this.leaving, ({ left }) => left)], identity))
+      yield* forAWhile(
+        Effect.forEach([Fiber.await(closing), ...Array.from(this.leaving, ({ left }) => left)], identity)
+      )
     })
   }
 
@@ -271,11 +273,13 @@ export class Lives {
 
   /** Attaches something to this life and to those that come, until the scope closes. */
   keep<E>(attach: Attach<E>): Effect.Effect<void, E, Scope.Scope> {
-    return Effect.asVoid(Effect.acquireRelease(unlessOver(this.register(attach)), (registration) =>
-      Effect.suspend(() => {
-        this.registrations.delete(registration)
-        return this.detach(registration)
-      })))
+    return Effect.asVoid(
+      Effect.acquireRelease(unlessOver(this.register(attach)), (registration) =>
+        Effect.suspend(() => {
+          this.registrations.delete(registration)
+          return this.detach(registration)
+        }))
+    )
   }
 
   private register<E>(attach: Attach<E>): Effect.Effect<Registration, E> {
