@@ -24,13 +24,33 @@ import * as client from "./agent/client.js"
 import * as Lives from "./agent/Lives.js"
 import * as memory from "./agent/memory.js"
 
+/**
+ * The power switch of a test's process.
+ *
+ * @since 0.1.0
+ * @category services
+ */
 export class Crash extends Context.Tag("effect-burrow/testing/Crash")<Crash, {
+  /** See `crash`. */
   readonly now: Effect.Effect<void>
+  /** See `crashAfterCommit`. */
   readonly afterCommit: (boundaries: number) => Effect.Effect<void>
 }>() {}
 
+/**
+ * Limits, and what becomes of lost runs, as in `Burrow.layerMemoryWith`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Options extends DriverPersistent.Options {}
 
+/**
+ * What the layers provide. The services stay the same over crashes; those who wait on them go on waiting.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Services =
   | Agents
   | BlobStore
@@ -60,11 +80,51 @@ const over = (disk: Lives.Disk, options: Options): Effect.Effect<
     })
   })
 
+/**
+ * As `layer`, with limits of the test's; one that is not named keeps its default.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerWith = (options: Options): Layer.Layer<Services> =>
   Layer.scopedContext(Effect.flatMap(memory.disk, (disk) => over(disk, options))).pipe(Layer.provideMerge(machine))
 
+/**
+ * In place of a Burrow layer, in memory: whatever was committed survives a crash, and nothing else does.
+ *
+ * @example
+ * ```ts
+ * import { assert, it } from "@effect/vitest"
+ * import { Agent } from "effect-burrow"
+ * import { AgentTest } from "effect-burrow/testing"
+ * import { Effect, Layer, Schema, TestClock } from "effect"
+ *
+ * class Slow extends Agent.make("slow", { result: Schema.Number }) {}
+ * const SlowLive = Slow.toLayer((run) => Effect.as(Effect.sleep("1 hour"), { result: run.attempt }))
+ *
+ * it.layer(SlowLive.pipe(Layer.provideMerge(AgentTest.layer)))("slow", (it) => {
+ *   it.effect("goes on after a crash", () =>
+ *     Effect.gen(function*() {
+ *       const { inputId } = yield* Slow.of("ana").send("go")
+ *       yield* TestClock.adjust("30 minutes")
+ *       yield* AgentTest.crash
+ *       yield* TestClock.adjust("1 hour")
+ *       assert.strictEqual(yield* Slow.of("ana").await(inputId), 2)
+ *     }))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<Services> = layerWith({})
 
+/**
+ * As `layerSql`, with limits of the test's.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerSqlWith = (options: Options): Layer.Layer<Services | SqlClient.SqlClient> =>
   Layer.scopedContext(
     // Not imported where nobody wants it: SQLite may not be installed.
@@ -74,9 +134,33 @@ export const layerSqlWith = (options: Options): Layer.Layer<Services | SqlClient
           Context.merge(services, context))))
   ).pipe(Layer.provideMerge(machine))
 
+/**
+ * As `layer`, over a real SQLite file in a temporary folder, with the file's `SqlClient`, which stays open over crashes: so
+ * rows of an `alongside` are committed with their boundary, or gone with it. It needs `@effect/sql-sqlite-node`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerSql: Layer.Layer<Services | SqlClient.SqlClient> = layerSqlWith({})
 
+/**
+ * As `kill -9` and a restart: nothing of the old process is committed any more, memory is gone, and a new one recovers
+ * and goes on, with the agents that were hosted. A run that was under way is lost, and counted. It answers when the new
+ * process takes commands.
+ *
+ * Unlike in a real kill the finalizers of what was running may run; what they tell the store is not heard.
+ *
+ * @since 0.1.0
+ * @category crashes
+ */
 export const crash: Effect.Effect<void, never, Crash> = Effect.flatMap(Crash, ({ now }) => now)
 
+/**
+ * Crashes right behind the n-th boundary (of `once`, `ask`, `child`, a checkpoint, or the end) of the next run that begins,
+ * before anybody is told of it. A run with fewer boundaries is not crashed, nor is one after it.
+ *
+ * @since 0.1.0
+ * @category crashes
+ */
 export const crashAfterCommit = (n: number): Effect.Effect<void, never, Crash> =>
   Effect.flatMap(Crash, ({ afterCommit }) => afterCommit(n))
