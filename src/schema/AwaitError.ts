@@ -27,9 +27,9 @@ export class DeadLettered extends Schema.TaggedError<DeadLettered>()("DeadLetter
   readonly retryable = false
   override get message(): string {
     const { message, tag } = this.error
-    return `${input(this)} was given up after ${this.attempts} attempt${this.attempts === 1 ? "" : "s"}: ${tag}: ${
-      message.replace(/\.$/, "")
-    }. Redrive it when the cause is gone.`
+    const said = message === "" ? tag : `${tag}: ${message.replace(/\.$/, "")}`
+    return `${input(this)} was given up after ${this.attempts} attempt${this.attempts === 1 ? "" : "s"}: ${said}. ` +
+      "Redrive it when the cause is gone."
   }
 }
 

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
 import * as Input from "../../src/schema/Input.js"
 import type { DeltaError, Executor, Failed } from "../../src/services/Executor.js"
 import { accepted, advance, deadLetters, headOf, settle, test, testEach, textOf, until, untilPhase } from "./support.js"
@@ -41,6 +42,8 @@ const expectFailure = (
       assert.deepStrictEqual([head.phase, head.attempt, head.failure], ["queued", 1, expected])
     }))
 
+class Down extends Schema.TaggedError<Down>()("Down", {}) {}
+
 describe("what an executor fails with is kept with its input", () => {
   expectFailure("a typed failure, by its tag and message", Effect.fail(new Boiled({ message: "over" })), {
     tag: "Boiled",
@@ -72,6 +75,8 @@ describe("what an executor fails with is kept with its input", () => {
     tag: "object",
     message: "{}"
   })
+
+  expectFailure("an error that has nothing but its tag to say", Effect.fail(new Down()), { tag: "Down", message: "" })
 })
 
 describe("I13: attempts", () => {

@@ -148,12 +148,12 @@ const textOf = (error: unknown): Failure => {
     ? error.name
     : typeof error
   const message = error instanceof Error
-    ? error.message
+    // A tagged error without fields has nothing but its tag to say.
+    ? error.message.replace(/^\{\s*\}$/, "")
     : Predicate.hasProperty(error, "message") && typeof error.message === "string"
     ? error.message
     : Inspectable.toStringUnknown(error, 0)
-  // An error without fields has nothing but its tag to say.
-  return { tag, message: /^\{\s*\}$/.test(message) ? "" : message }
+  return { tag, message }
 }
 
 /** What an executor's exit says, when it is not what it was asked for. */
