@@ -1,6 +1,6 @@
 /**
  * The examples as they are, killed with SIGKILL right after and right before each of their commits, and started again. At
- * most `CHAOS_SHOTS` times each (default 12; there are 98 of all): first right before what an agent has done outside is
+ * most `CHAOS_SHOTS` times each (default 8; there are 98 of all): first right before what an agent has done outside is
  * committed, then right after every commit, the last one first, then right before the others. The disk is the same after a
  * commit and before the next one; what was done outside is not.
  */
@@ -12,7 +12,7 @@ import { auditQuiet, withRows } from "../chaos/audit.js"
 import type { Shot } from "../chaos/commits.js"
 import { bundleOf, lifeOf } from "../chaos/process.js"
 
-const SHOTS = Number(process.env["CHAOS_SHOTS"] ?? 12)
+const SHOTS = Number(process.env["CHAOS_SHOTS"] ?? 8)
 
 type Rows = (sql: string) => ReadonlyArray<Record<string, unknown>>
 
