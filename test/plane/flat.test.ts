@@ -139,7 +139,7 @@ describe("behind a thousand runs that went every way", () => {
 
 const child = fileURLToPath(new URL("./flat.child.ts", import.meta.url))
 
-const COUNT = Number(process.env["PLANE_RUNTIMES"] ?? 10_000)
+const COUNT = Number(process.env["PLANE_RUNTIMES"] ?? 5_000)
 
 describe("runtimes that were used once", () => {
   it.scopedLive("I16: leave no memory behind", () =>

@@ -132,6 +132,25 @@ describe("across a crash", () => {
   )
 
   testEach(
+    "what was committed before it is answered, as what left the process in time",
+    Effect.gen(function*() {
+      const plane = yield* ControlPlane
+      const store = yield* RuntimeStore
+      yield* sent(plane, "a/x", Input.prompt("there is one"))
+      for (let round = 0; round < 20; round++) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const committed = yield* store.subscribe("a/x" as never)
+          const crash = yield* Effect.fork(Effect.zipRight(committed, AgentTest.crash))
+          yield* plane.publishEvent("a/x", "numbered", round)
+          yield* Fiber.join(crash)
+        }))
+      }
+      const published = (yield* events("a/x")).flatMap((event) => event._tag === "runtime.published" ? [event.data] : [])
+      assert.deepStrictEqual(published, Array.from({ length: 20 }, (_, round) => round))
+    })
+  )
+
+  testEach(
     "what is handed over arrives once",
     Effect.gen(function*() {
       const inbox = yield* Inbox

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as TestClock from "effect/TestClock"
 import * as Input from "../../src/schema/Input.js"
 import { ControlPlane } from "../../src/services/ControlPlane.js"
@@ -142,25 +143,20 @@ describe("AgentTest.crashAfterCommit", () => {
     Effect.gen(function*() {
       const plane = yield* ControlPlane
       yield* sent(plane, "b/x", Input.prompt("there is one"))
-      yield* hosting((run) => Effect.asVoid(run.checkpoint()))
+      const about = yield* Queue.unbounded<void>()
+      yield* hosting((run) =>
+        run.attempt > 1 ? Effect.void : Effect.zipRight(Queue.offer(about, undefined), Effect.asVoid(run.checkpoint()))
+      )
       for (let round = 0; round < 10; round++) {
         yield* AgentTest.crashAfterCommit(1)
         const waiter = yield* Effect.fork(plane.submit(`a/${round}`, Input.prompt("hello")))
-        yield* Effect.all(
-          Array.from({ length: 30 }, (_, i) =>
-            Effect.gen(function*() {
-              yield* Effect.repeatN(Effect.yieldNow(), i * 3)
-              if (i % 2 === 0) yield* plane.publishEvent("b/x", "numbered", i)
-              else yield* plane.ingest(`b/${i}`, Input.prompt("hello"))
-            })),
-          { concurrency: "unbounded" }
-        )
+        yield* Queue.take(about)
+        yield* plane.publishEvent("b/x", "numbered", round)
         yield* Fiber.join(waiter)
         assert.deepInclude(yield* runs(`a/${round}`), { "run.lost": 1 })
       }
-      const published = (yield* events("b/x")).filter(({ _tag }) => _tag === "runtime.published")
-      assert.strictEqual(published.length, 150)
-      assert.strictEqual((yield* plane.inputs("b/1")).length, 10)
+      const published = (yield* events("b/x")).flatMap((event) => event._tag === "runtime.published" ? [event.data] : [])
+      assert.deepStrictEqual(published, Array.from({ length: 10 }, (_, round) => round))
     })
   )
 

@@ -148,6 +148,55 @@ describe("a life that is over", () => {
   )
 
   testEach(
+    "does not begin what waited for its turn",
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const told = yield* Deferred.make<Exit.Exit<unknown, unknown>>()
+      const inbox = yield* Inbox
+      const plane = yield* hosting((run) =>
+        run.attempt > 1
+          ? Effect.never
+          : run.id === "first"
+          ? Effect.asVoid(run.checkpoint({ alongside: Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never) }))
+          : Effect.uninterruptible(Effect.gen(function*() {
+            yield* Deferred.await(begun)
+            yield* Deferred.succeed(told, yield* Effect.exit(inbox.enqueue("b/x", Input.prompt("too late"))))
+          }))
+      )
+      yield* sent(plane, "a/second", Input.prompt("hello"))
+      yield* TestClock.adjust(0)
+      yield* sent(plane, "a/first", Input.prompt("hello"))
+      yield* Deferred.await(begun)
+      yield* TestClock.adjust(0)
+      yield* AgentTest.crash
+      assert.isTrue(isGone(yield* Deferred.await(told)))
+      const store = yield* RuntimeStore
+      assert.deepStrictEqual(yield* store.loadDeposits(), [])
+      assert.deepStrictEqual(yield* plane.inspect("b/x"), Option.none())
+    })
+  )
+
+  testEach(
+    "keeps nobody waiting by an executor that does not end",
+    Effect.gen(function*() {
+      const stuck = yield* Deferred.make<void>()
+      yield* Effect.addFinalizer(() => Deferred.succeed(stuck, undefined))
+      const plane = yield* hosting((run) =>
+        run.attempt === 1 ? Effect.uninterruptible(Deferred.await(stuck)) : Effect.succeed({ result: run.attempt })
+      )
+      const waiter = yield* Effect.fork(plane.submit("a/x", Input.prompt("hello")))
+      const watcher = yield* Effect.fork(Stream.runHead(Stream.filter(
+        plane.watch("a/x"),
+        (seen) => seen._tag === "event" && seen.event._tag === "run.boundary"
+      )))
+      yield* TestClock.adjust(0)
+      yield* AgentTest.crash
+      assert.deepStrictEqual((yield* Fiber.join(waiter)).result, Option.some(2))
+      assert.isTrue(Option.isSome(yield* Fiber.join(watcher)))
+    })
+  )
+
+  testEach(
     "is crashed from within a commit of its own",
     Effect.gen(function*() {
       const plane = yield* hosting((run) =>
