@@ -1,6 +1,6 @@
 /**
- * Agents in a process that a test crashes: everything of `Burrow` and `BurrowSqlite` over a disk that survives, on the
- * test's clock.
+ * Agents in a process that a test crashes: what `Burrow` and `BurrowSqlite` have, but for the `Drivers`, over a disk that
+ * survives, on the test's clock. `TestClock.adjust` waits until runs are where they wait for time.
  *
  * @since 0.1.0
  */
@@ -157,7 +157,8 @@ export const crash: Effect.Effect<void, never, Crash> = Effect.flatMap(Crash, ({
 
 /**
  * Crashes right behind the n-th boundary (of `once`, `ask`, `child`, a checkpoint, or the end) of the next run that begins,
- * before anybody is told of it. A run with fewer boundaries is not crashed, nor is one after it.
+ * before anybody is told of it. The restart is by itself: wait for what the run is to lead to. A run with fewer boundaries
+ * is not crashed, nor is one after it; said again, it is about the next run again.
  *
  * @since 0.1.0
  * @category crashes

@@ -145,7 +145,9 @@ describe("across a crash", () => {
           yield* Fiber.join(crash)
         }))
       }
-      const published = (yield* events("a/x")).flatMap((event) => event._tag === "runtime.published" ? [event.data] : [])
+      const published = (yield* events("a/x")).flatMap((event) =>
+        event._tag === "runtime.published" ? [event.data] : []
+      )
       assert.deepStrictEqual(published, Array.from({ length: 20 }, (_, round) => round))
     })
   )

@@ -155,7 +155,9 @@ describe("AgentTest.crashAfterCommit", () => {
         yield* Fiber.join(waiter)
         assert.deepInclude(yield* runs(`a/${round}`), { "run.lost": 1 })
       }
-      const published = (yield* events("b/x")).flatMap((event) => event._tag === "runtime.published" ? [event.data] : [])
+      const published = (yield* events("b/x")).flatMap((event) =>
+        event._tag === "runtime.published" ? [event.data] : []
+      )
       assert.deepStrictEqual(published, Array.from({ length: 10 }, (_, round) => round))
     })
   )

@@ -157,7 +157,9 @@ describe("a life that is over", () => {
         run.attempt > 1
           ? Effect.never
           : run.id === "first"
-          ? Effect.asVoid(run.checkpoint({ alongside: Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never) }))
+          ? Effect.asVoid(
+            run.checkpoint({ alongside: Effect.zipRight(Deferred.succeed(begun, undefined), Effect.never) })
+          )
           : Effect.uninterruptible(Effect.gen(function*() {
             yield* Deferred.await(begun)
             yield* Deferred.succeed(told, yield* Effect.exit(inbox.enqueue("b/x", Input.prompt("too late"))))
