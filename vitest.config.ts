@@ -1,3 +1,4 @@
+import * as os from "node:os"
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
@@ -16,6 +17,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     pool: "forks",
+    // Also where there are two processors only: much of the time goes to waiting for disks and child processes.
+    poolOptions: { forks: { maxForks: Math.max(2, os.availableParallelism() - 1) } },
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: isCI ? ["default", "json"] : ["default"],
